@@ -1,0 +1,34 @@
+//! Settings of the store: plain values; components such as the clock are constructor arguments.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Settings of the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StorageConfig {
+    /// Folder that holds everything: `wal/`, `spans/` (the Delta table), `quarantine/`.
+    pub data_dir: PathBuf,
+    /// Bytes of decoded spans held in memory, flushed or not; past it requests are refused (retryable).
+    pub buffer_bytes_max: u64,
+    /// A flush starts when this many bytes of decoded spans wait.
+    pub flush_bytes: u64,
+    /// A flush starts when the oldest waiting span is this old.
+    pub flush_interval: Duration,
+    /// Size of a WAL segment, preallocated.
+    pub wal_segment_bytes: u64,
+    /// How long the hash of an accepted request is remembered, restart included.
+    pub dedup_window: Duration,
+}
+
+impl Default for StorageConfig {
+    fn default() -> Self {
+        Self {
+            data_dir: PathBuf::from("daytwo-data"),
+            buffer_bytes_max: 512 << 20,
+            flush_bytes: 128 << 20,
+            flush_interval: Duration::from_secs(60),
+            wal_segment_bytes: 128 << 20,
+            dedup_window: Duration::from_secs(600),
+        }
+    }
+}
