@@ -28,6 +28,14 @@ pub enum StorageError {
         /// What led there.
         reason: String,
     },
+    /// The request cannot be stored at any time, since it is over a fixed limit. Send it in smaller parts.
+    #[error("request of {bytes} bytes is over the limit of {limit_bytes} bytes; send it in smaller parts")]
+    TooLarge {
+        /// Size of what the WAL would have to keep.
+        bytes: u64,
+        /// The limit.
+        limit_bytes: u64,
+    },
     /// Another process holds the data folder's lock.
     #[error("data folder {path} is in use by another process; stop it or choose another --data-dir")]
     Locked {
@@ -75,9 +83,12 @@ impl StorageError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Full { .. } | Self::DiskFull { .. } | Self::ReadOnly { .. } | Self::Io { .. } => true,
-            Self::Locked { .. } | Self::Corrupt { .. } | Self::Table { .. } | Self::Arrow(_) | Self::Parquet(_) => {
-                false
-            }
+            Self::TooLarge { .. }
+            | Self::Locked { .. }
+            | Self::Corrupt { .. }
+            | Self::Table { .. }
+            | Self::Arrow(_)
+            | Self::Parquet(_) => false,
         }
     }
 }

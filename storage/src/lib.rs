@@ -18,6 +18,8 @@ mod error;
 pub mod id;
 pub mod schema;
 mod store;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 pub use batch::SpanBatch;
 pub use clock::{Clock, SystemClock, UnixNanos};

@@ -1,0 +1,12 @@
+//! What tests of this crate and of its users share: seeded spans, batches, frames and a replay that knows them.
+//!
+//! Everything here is a pure function of its arguments, so a failing test repeats from its seed. The generator
+//! makes small traces that look like a shop: a root server span, clients below it, some errors, some odd values.
+
+mod seeded;
+mod span;
+
+pub use seeded::{Seeded, SeededReplay, seeded_frame, span_batch, spans};
+pub use span::{TestSpan, batch_of};
+
+pub use crate::clock::ManualClock;
