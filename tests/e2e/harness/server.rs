@@ -1,0 +1,131 @@
+//! The real `daytwo` process.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{PATIENCE, eventually, http};
+
+/// Where a server listens.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Addresses {
+    pub grpc: SocketAddr,
+    pub http: SocketAddr,
+    pub web: SocketAddr,
+}
+
+/// How to start a server.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ServerOptions {
+    /// Further configuration, TOML.
+    pub config: String,
+    /// The data folder; a temporary one when absent.
+    pub data_dir: Option<PathBuf>,
+}
+
+/// A running server; killed when dropped.
+#[derive(Debug)]
+pub(crate) struct Server {
+    child: Child,
+    folder: TempDir,
+    pub data_dir: PathBuf,
+    pub at: Addresses,
+}
+
+impl Server {
+    /// Starts `daytwo serve` on free ports and waits until it is ready.
+    pub(crate) fn start() -> Self {
+        Self::start_with(&ServerOptions::default())
+    }
+
+    /// Starts `daytwo serve` with options and waits until it is ready.
+    pub(crate) fn start_with(options: &ServerOptions) -> Self {
+        let folder = TempDir::new().unwrap();
+        let data_dir = options.data_dir.clone().unwrap_or_else(|| folder.path().join("data"));
+        let addr_file = folder.path().join("addresses.json");
+        let mut child = serve(folder.path(), &data_dir, &addr_file, &options.config).spawn().unwrap();
+        let at = wait_ready(&mut child, folder.path(), &addr_file);
+        Self { child, folder, data_dir, at }
+    }
+
+    /// Ends the process at once, as a crash would.
+    pub(crate) fn kill(mut self) -> PathBuf {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.data_dir.clone()
+    }
+
+    /// Sends SIGTERM and waits for the process to end.
+    pub(crate) fn terminate(&mut self) -> ExitStatus {
+        self.signal_terminate();
+        eventually("the server ends after SIGTERM", PATIENCE, || self.child.try_wait().unwrap())
+    }
+
+    /// Sends SIGTERM.
+    pub(crate) fn signal_terminate(&self) {
+        let pid = rustix::process::Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    }
+
+    /// What the process wrote to standard error so far.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("stderr")).unwrap_or_default()
+    }
+
+    /// Writes all buffered spans to files, by waiting for the configured flush to happen.
+    pub(crate) fn wait_flushed(&self) {
+        eventually("all spans are in files", PATIENCE, || {
+            let status = http::get_json(self.at.web, "/api/v1/status");
+            (status["storage"]["buffer_spans"].as_u64() == Some(0)).then_some(())
+        });
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("server log:\n{}", self.log());
+        }
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// The command line of `daytwo serve` with free ports.
+pub(crate) fn serve(folder: &Path, data_dir: &Path, addr_file: &Path, config: &str) -> Command {
+    let ports = "[collector]\ngrpc_addr = \"127.0.0.1:0\"\nhttp_addr = \"127.0.0.1:0\"\n[dashboards]\naddr = \"127.0.0.1:0\"\n";
+    let config_file = folder.join("daytwo.toml");
+    fs::write(&config_file, format!("{config}\n{ports}")).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_daytwo"));
+    command.arg("serve").arg("--data-dir").arg(data_dir).arg("--config").arg(config_file).arg("--addr-file").arg(addr_file);
+    command.stdin(Stdio::null());
+    command.stdout(fs::File::create(folder.join("stdout")).unwrap());
+    command.stderr(fs::File::create(folder.join("stderr")).unwrap());
+    command
+}
+
+fn wait_ready(child: &mut Child, folder: &Path, addr_file: &Path) -> Addresses {
+    let stderr = || fs::read_to_string(folder.join("stderr")).unwrap_or_default();
+    let at = eventually("the server opens its ports", Duration::from_secs(120), || {
+        if let Some(status) = child.try_wait().unwrap() {
+            panic!("server ended early with {status}:\n{}", stderr());
+        }
+        addresses(addr_file)
+    });
+    eventually("the server is ready", Duration::from_secs(120), || {
+        http::try_request(at.web, "GET", "/readyz", &[], &[]).ok().filter(|answer| answer.status == 200)
+    });
+    at
+}
+
+/// The addresses in an address file, once it is there.
+pub(crate) fn addresses(addr_file: &Path) -> Option<Addresses> {
+    let parsed: Value = serde_json::from_slice(&fs::read(addr_file).ok()?).ok()?;
+    let addr = |key: &str| parsed[key].as_str()?.parse().ok();
+    Some(Addresses { grpc: addr("grpc")?, http: addr("http")?, web: addr("web")? })
+}
