@@ -7,8 +7,8 @@ mod server;
 use std::time::{Duration, Instant};
 
 pub(crate) use client::{NodeClient, PythonClient, tools_dir};
-pub(crate) use http::{get, get_json, post, sql};
-pub(crate) use server::{Addresses, Server, ServerOptions};
+pub(crate) use http::{get, get_json, post, sql, try_request};
+pub(crate) use server::{Server, ServerOptions, addresses, serve};
 
 /// How long a condition may take to come true on a busy two-core machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
