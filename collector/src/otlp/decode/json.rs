@@ -1,0 +1,161 @@
+//! The JSON reader: requests, resources and scopes, as the proto3 JSON mapping and OTLP define them.
+//!
+//! The document's syntax is checked once ([`scan`]); after that a value of the wrong type costs its span or its group,
+//! never the request. Names are lowerCamelCase only; anything else is an unknown field and is ignored.
+
+mod scalar;
+mod scan;
+mod span;
+mod value;
+
+use std::borrow::Cow;
+
+use daytwo_storage::batch::ScopeRow;
+
+use super::Limits;
+use super::assemble::{Assembler, attributes_json, nonempty};
+use super::attributes::AttributeList;
+use super::span::Scratch;
+use scalar::FieldError;
+use scan::{SyntaxError, Value};
+
+/// Why a document is no trace export request.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RequestError {
+    /// It is not JSON.
+    #[error(transparent)]
+    Syntax(#[from] SyntaxError),
+    /// Its envelope has another shape.
+    #[error("{field}: {error}")]
+    Envelope { field: &'static str, error: FieldError },
+}
+
+/// Reads an `ExportTraceServiceRequest` document into `assembler`.
+pub(super) fn read_request<'a>(body: &'a [u8], assembler: &mut Assembler<'a, '_>) -> Result<(), RequestError> {
+    if body.is_empty() {
+        // An empty body is an empty request in protobuf; be as kind here.
+        return Ok(());
+    }
+    let document = scan::document(body)?;
+    let mut scratch = Scratch::default();
+    for (name, field) in object(document, "request")? {
+        if name == b"resourceSpans" {
+            for element in array(field, "resourceSpans")? {
+                read_resource_spans(element, assembler, &mut scratch)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn object<'a>(value: Value<'a>, field: &'static str) -> Result<scan::Entries<'a>, RequestError> {
+    value.entries().ok_or(RequestError::Envelope { field, error: FieldError("an object") })
+}
+
+fn array<'a>(value: Value<'a>, field: &'static str) -> Result<scan::Elements<'a>, RequestError> {
+    value.elements().ok_or(RequestError::Envelope { field, error: FieldError("an array") })
+}
+
+fn read_resource_spans<'a>(
+    envelope: Value<'a>,
+    assembler: &mut Assembler<'a, '_>,
+    scratch: &mut Scratch<'a>,
+) -> Result<(), RequestError> {
+    let limits = assembler.limits();
+    let mut group = GroupFields::default();
+    scratch.inner.clear();
+    for (name, field) in object(envelope, "resourceSpans")? {
+        match name {
+            b"resource" => group.read(field, &mut scratch.inner, limits),
+            b"schemaUrl" => group.read_schema_url(field, limits),
+            _ => {}
+        }
+    }
+    let damage = group.damage.map(|error| format!("(resource: {error})"));
+    assembler.begin_resource(&mut scratch.inner, group.dropped, group.schema_url, group.anomalies, damage);
+    for (name, field) in object(envelope, "resourceSpans")? {
+        if name == b"scopeSpans" {
+            for element in array(field, "scopeSpans")? {
+                read_scope_spans(element, assembler, scratch)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn read_scope_spans<'a>(
+    envelope: Value<'a>,
+    assembler: &mut Assembler<'a, '_>,
+    scratch: &mut Scratch<'a>,
+) -> Result<(), RequestError> {
+    let limits = assembler.limits();
+    let mut group = GroupFields::default();
+    scratch.inner.clear();
+    for (name, field) in object(envelope, "scopeSpans")? {
+        match name {
+            b"scope" => group.read(field, &mut scratch.inner, limits),
+            b"schemaUrl" => group.read_schema_url(field, limits),
+            _ => {}
+        }
+    }
+    let row = ScopeRow {
+        name: nonempty(group.name),
+        version: nonempty(group.version),
+        attributes_json: attributes_json(&scratch.inner, group.dropped),
+        schema_url: nonempty(group.schema_url),
+    };
+    assembler.begin_scope(row, group.anomalies, group.damage.map(|error| format!("(scope: {error})")));
+    for (name, field) in object(envelope, "scopeSpans")? {
+        if name == b"spans" {
+            for element in array(field, "spans")? {
+                let read = |scratch: &mut Scratch<'a>, limits: &Limits| span::read(element, scratch, limits);
+                assembler.span(scratch, element.raw().len(), read);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What resources and scopes have in common; a resource has no name and no version.
+#[derive(Debug, Default)]
+struct GroupFields<'a> {
+    name: Cow<'a, str>,
+    version: Cow<'a, str>,
+    schema_url: Cow<'a, str>,
+    dropped: u32,
+    anomalies: i64,
+    damage: Option<FieldError>,
+}
+
+impl<'a> GroupFields<'a> {
+    fn read(&mut self, value: Value<'a>, attributes: &mut AttributeList<'a>, limits: &Limits) {
+        if let Err(error) = self.try_read(value, attributes, limits) {
+            self.damage = Some(error);
+        }
+    }
+
+    fn try_read(
+        &mut self,
+        value: Value<'a>,
+        attributes: &mut AttributeList<'a>,
+        limits: &Limits,
+    ) -> Result<(), FieldError> {
+        for (name, field) in value.entries().ok_or(FieldError("an object"))? {
+            match name {
+                b"name" => self.name = scalar::string(field, limits.value_bytes_max, &mut self.anomalies)?,
+                b"version" => self.version = scalar::string(field, limits.value_bytes_max, &mut self.anomalies)?,
+                b"attributes" => value::read_attributes(field, attributes, limits, &mut self.anomalies)?,
+                b"droppedAttributesCount" => self.dropped = scalar::u32(field)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn read_schema_url(&mut self, value: Value<'a>, limits: &Limits) {
+        match scalar::string(value, limits.value_bytes_max, &mut self.anomalies) {
+            Ok(url) => self.schema_url = url,
+            Err(error) => self.damage = Some(error),
+        }
+    }
+}

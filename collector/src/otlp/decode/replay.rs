@@ -1,0 +1,36 @@
+//! [`OtlpReplay`]: decodes the frames that the store finds in its log at start.
+
+use daytwo_storage::{Frame, PayloadCompression, PayloadFormat, Replay, SpanBatch};
+
+use super::{Limits, json_except, protobuf_except};
+use crate::otlp::inflate::inflate;
+
+/// Decodes frames again, to exactly the spans that were accepted.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OtlpReplay;
+
+impl OtlpReplay {
+    /// Largest body of a frame. Frames were within the request limit of their day; this only bounds a damaged one.
+    const BODY_BYTES_MAX: usize = 1 << 30;
+}
+
+impl Replay for OtlpReplay {
+    fn decode(&self, frame: &Frame) -> Result<SpanBatch, String> {
+        let inflated;
+        let body: &[u8] = match frame.compression {
+            PayloadCompression::None => &frame.payload,
+            compression => {
+                inflated = inflate(&frame.payload, compression, Self::BODY_BYTES_MAX, |_| true)
+                    .map_err(|error| error.to_string())?;
+                &inflated
+            }
+        };
+        let decode = match frame.format {
+            PayloadFormat::Protobuf => protobuf_except,
+            PayloadFormat::Json => json_except,
+        };
+        decode(body, frame.received, &Limits::default(), &frame.rejected)
+            .map(|decoded| decoded.batch)
+            .map_err(|error| error.to_string())
+    }
+}
