@@ -12,14 +12,24 @@
 //! This crate owns the span schema ([`schema`]) and the ids ([`id`]); it knows neither OTLP nor SQL.
 
 pub mod batch;
+mod buffer;
 pub mod clock;
 mod config;
+mod dedup;
 mod error;
+mod flush;
+mod fs;
 pub mod id;
+mod lock;
+mod parquet;
+mod partition;
+mod quarantine;
 pub mod schema;
 mod store;
+mod table;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod wal;
 
 pub use batch::SpanBatch;
 pub use clock::{Clock, SystemClock, UnixNanos};

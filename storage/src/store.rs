@@ -1,211 +1,179 @@
 //! [`Store`]: the whole public face of this crate.
 
+mod background;
+mod open;
+#[cfg(test)]
+mod tests;
+mod types;
+
+pub use types::{
+    Committed, DataFile, Frame, PayloadCompression, PayloadFormat, Pressure, Replay, Snapshot, StoreStatus,
+};
+
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use crate::{Clock, Result, SpanBatch, StorageConfig, UnixNanos};
+use crate::buffer::{Buffer, Buffered};
+use crate::dedup::{Answer, Claim, Dedup};
+use crate::flush::Flusher;
+use crate::fs::Fs;
+use crate::lock::FolderLock;
+use crate::quarantine::{Quarantine, sidecar};
+use crate::table;
+use crate::wal::frame;
+use crate::wal::health::Health;
+use crate::wal::retention::Segments;
+use crate::wal::writer::{Append, Refusal, Rounds};
+use crate::{Clock, Result, SpanBatch, StorageConfig, StorageError};
+use background::Background;
 
-/// Encoding of a frame's payload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PayloadFormat {
-    /// OTLP protobuf: an `ExportTraceServiceRequest`.
-    Protobuf,
-    /// OTLP JSON.
-    Json,
-}
-
-/// Compression of a frame's payload, as the client sent it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PayloadCompression {
-    /// Not compressed.
-    None,
-    /// gzip.
-    Gzip,
-    /// Zstandard.
-    Zstd,
-}
-
-/// What the WAL keeps of a request: enough to decode the same spans again.
-#[derive(Debug, Clone)]
-pub struct Frame {
-    /// The request's body as received, compressed or not.
-    pub payload: Bytes,
-    /// Its encoding.
-    pub format: PayloadFormat,
-    /// Its compression.
-    pub compression: PayloadCompression,
-    /// 128-bit hash of the decompressed body; equal hashes within the window are one request.
-    pub request_hash: u128,
-    /// When the request was received.
-    pub received: UnixNanos,
-    /// Positions (in request order, over all resources and scopes) of spans that were refused, ascending.
-    pub rejected: Vec<u32>,
-}
-
-/// Decodes a frame found in the WAL at start. The collector implements it; storage knows no OTLP.
-pub trait Replay: Send + Sync {
-    /// Decodes exactly the spans that were accepted: those not listed in `frame.rejected`.
-    ///
-    /// # Errors
-    /// A message when the payload cannot be decoded at all; the frame is then set aside, not deleted.
-    fn decode(&self, frame: &Frame) -> Result<SpanBatch, String>;
-}
-
-/// Proof that a request is durable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Committed {
-    /// Position of the request in the WAL.
-    pub seq: u64,
-    /// Whether an identical request had been accepted within the window; nothing was stored again.
-    pub duplicate: bool,
-}
-
-/// How close the store is to its limits, for admission.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Pressure {
-    /// Requests are welcome.
-    Ready,
-    /// Requests should be refused for now, as retryable.
-    Busy {
-        /// Why, in words for the client.
-        reason: String,
-    },
-}
-
-/// A committed data file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DataFile {
-    /// Path below the table's folder, as in the Delta log (already URL-decoded).
-    pub path: String,
-    /// Size in bytes.
-    pub size_bytes: u64,
-    /// Rows.
-    pub rows: u64,
-    /// Smallest and largest start time, when the log has them.
-    pub start_range: Option<(i64, i64)>,
-    /// The partition value `received_hour`.
-    pub received_hour: String,
-}
-
-/// One consistent view: no accepted span is missing, none stands twice.
-#[derive(Debug, Clone)]
-pub struct Snapshot {
-    /// Spans not yet in a file.
-    pub buffered: Vec<SpanBatch>,
-    /// Committed files.
-    pub files: Arc<Vec<DataFile>>,
-    /// Absolute folder of the Delta table.
-    pub table_dir: PathBuf,
-    /// Files that were set aside and are therefore missing from answers, with the reason.
-    pub holes: Vec<String>,
-}
-
-/// Counters and states for `/metrics` and the status page.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct StoreStatus {
-    /// Bytes of decoded spans in memory.
-    pub buffer_bytes: u64,
-    /// Spans in memory.
-    pub buffer_spans: u64,
-    /// Bytes of WAL segments on disk.
-    pub wal_bytes: u64,
-    /// Position of the last durable request.
-    pub last_seq: u64,
-    /// Committed data files.
-    pub files: u64,
-    /// Their bytes.
-    pub file_bytes: u64,
-    /// Their rows.
-    pub file_rows: u64,
-    /// Files set aside as damaged.
-    pub quarantined_files: u64,
-    /// Flushes done since start.
-    pub flushes: u64,
-    /// Flushes that failed since start.
-    pub flush_failures: u64,
-    /// Set when writes are refused: why.
-    pub read_only: Option<String>,
-    /// `fdatasync` calls since start.
-    pub wal_syncs: u64,
-    /// Nanoseconds spent in them.
-    pub wal_sync_ns_total: u64,
-    /// Longest of them.
-    pub wal_sync_ns_max: u64,
-}
+/// Requests that may wait for the log.
+const QUEUE_REQUESTS: usize = 4096;
+/// 256 MiB of requests that may wait for the log, counted in KiB.
+const QUEUE_KIB: u32 = 256 << 10;
+/// At nine tenths of the buffer, requests are refused before decoding; the last tenth is for those under way.
+const BUSY_TENTHS: u64 = 9;
 
 /// The span store of one data folder.
 #[derive(Debug)]
 pub struct Store {
+    shared: Arc<Shared>,
+    queue: Mutex<Option<mpsc::Sender<Append>>>,
+    room: Arc<Semaphore>,
+    background: Mutex<Option<Background>>,
+}
+
+/// What the writer thread and the background task hold too.
+#[derive(Debug)]
+struct Shared {
     config: StorageConfig,
-    buffered: Mutex<Vec<SpanBatch>>,
-    tails: Mutex<Vec<mpsc::Sender<SpanBatch>>>,
+    clock: Arc<dyn Clock>,
+    fs: Fs,
+    buffer: Arc<Buffer>,
+    dedup: Dedup,
+    segments: Arc<Segments>,
+    health: Arc<Health>,
+    /// `None` when the folder was opened for reading only.
+    flusher: Option<Flusher>,
+    quarantine: Quarantine,
+    quarantined: AtomicU64,
+    table_dir: PathBuf,
+    /// Wakes the background task when enough bytes wait.
+    flush_due: tokio::sync::Notify,
+    _lock: FolderLock,
 }
 
 impl Store {
     /// Opens a data folder, creating it if needed: takes its lock, loads the table, replays the WAL.
     ///
     /// # Errors
-    /// [`crate::StorageError::Locked`], [`crate::StorageError::Io`], [`crate::StorageError::Table`].
-    pub async fn open(config: StorageConfig, _clock: Arc<dyn Clock>, _replay: Arc<dyn Replay>) -> Result<Arc<Self>> {
-        Ok(Arc::new(Self { config, buffered: Mutex::default(), tails: Mutex::default() }))
+    /// [`StorageError::Locked`], [`StorageError::Io`], [`StorageError::Table`].
+    pub async fn open(config: StorageConfig, clock: Arc<dyn Clock>, replay: Arc<dyn Replay>) -> Result<Arc<Self>> {
+        open::writable(config, clock, replay, Fs::default()).await
     }
 
-    /// Opens a data folder for reading only, for `daytwo query` on a folder that no server uses.
+    /// As [`Store::open`], on a disk that fails as `faults` says.
     ///
     /// # Errors
-    /// As [`Store::open`]; also [`crate::StorageError::Io`] when there is no data folder.
+    /// As [`Store::open`].
+    #[cfg(any(test, feature = "testing"))]
+    pub async fn open_with_faults(
+        config: StorageConfig,
+        clock: Arc<dyn Clock>,
+        replay: Arc<dyn Replay>,
+        faults: Arc<crate::fs::faults::Faults>,
+    ) -> Result<Arc<Self>> {
+        open::writable(config, clock, replay, Fs::with_faults(faults)).await
+    }
+
+    /// Opens a data folder for reading only, for `daytwo query` on a folder that no server uses. Nothing is written;
+    /// what the WAL holds is replayed into memory.
+    ///
+    /// # Errors
+    /// As [`Store::open`]; also [`StorageError::Io`] when there is no data folder.
     pub async fn open_read_only(
         config: StorageConfig,
         clock: Arc<dyn Clock>,
         replay: Arc<dyn Replay>,
     ) -> Result<Arc<Self>> {
-        Self::open(config, clock, replay).await
+        open::read_only(config, clock, replay).await
     }
 
     /// Makes a request durable, then visible. `batch` holds the accepted spans of `frame`.
     ///
     /// # Errors
-    /// [`crate::StorageError::Full`], [`crate::StorageError::DiskFull`], [`crate::StorageError::ReadOnly`],
-    /// [`crate::StorageError::Io`]: nothing of the request is visible then, and the same request may be sent again.
+    /// [`StorageError::Full`], [`StorageError::DiskFull`], [`StorageError::ReadOnly`], [`StorageError::Io`]: nothing of
+    /// the request is visible then, and the same request may be sent again. [`StorageError::TooLarge`] when it never can.
     ///
     /// # Cancel safety
     /// Dropping the future does not undo the append; the request may still become durable and visible.
-    pub async fn append(&self, _frame: Frame, batch: SpanBatch) -> Result<Committed> {
-        let mut buffered = self.buffered.lock().unwrap_or_else(PoisonError::into_inner);
-        buffered.push(batch);
-        Ok(Committed { seq: buffered.len() as u64, duplicate: false })
+    pub async fn append(&self, frame: Frame, batch: SpanBatch) -> Result<Committed> {
+        let frame_bytes = frame::encoded_length(&frame)?;
+        self.shared.health.check_writable()?;
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(closing)?;
+        let kib = u32::try_from(frame_bytes / 1024).unwrap_or(QUEUE_KIB).saturating_add(1).min(QUEUE_KIB);
+        let room = Arc::clone(&self.room).acquire_many_owned(kib).await.map_err(|_| closing())?;
+        let slot = queue.reserve().await.map_err(|_| closing())?;
+        // No await from the claim to the send: a caller that leaves cannot leave a claim behind.
+        let answer = match self.shared.dedup.claim(frame.request_hash, self.shared.clock.now()) {
+            Claim::Stored(seq) => return Ok(Committed { seq, duplicate: true }),
+            Claim::OnItsWay(answer) => {
+                drop((slot, room));
+                answer
+            }
+            Claim::New => {
+                let reserved = batch.memory_bytes() as u64;
+                if let Err(error) = self.shared.buffer.reserve(reserved) {
+                    self.shared.refuse_claim(&frame, &error);
+                    return Err(error);
+                }
+                let (sender, answer) = oneshot::channel();
+                slot.send(Append { frame, batch, frame_bytes, reserved, answer: sender, _room: room });
+                answer
+            }
+        };
+        answer.await.map_err(|_| closing())?.map_err(StorageError::from)
     }
 
     /// How close the store is to its limits.
     pub fn pressure(&self) -> Pressure {
+        let shared = &self.shared;
+        if let Some(reason) = shared.health.read_only() {
+            return Pressure::Busy { reason };
+        }
+        if shared.health.is_disk_full() {
+            return Pressure::Busy { reason: "the disk is full".to_owned() };
+        }
+        let (used, limit) = (shared.buffer.bytes(), shared.buffer.limit_bytes());
+        if used / BUSY_TENTHS >= limit / 10 {
+            return Pressure::Busy { reason: format!("{used} of {limit} bytes wait to be flushed") };
+        }
         Pressure::Ready
     }
 
     /// One consistent view of everything accepted so far.
     pub fn snapshot(&self) -> Snapshot {
-        let buffered = self.buffered.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Snapshot { buffered, files: Arc::default(), table_dir: self.config.data_dir.join("spans"), holes: Vec::new() }
+        self.shared.snapshot(None).0
     }
 
     /// Batches accepted from now on, in commit order. A reader that falls `capacity` batches behind is cut
     /// off (its channel closes) rather than allowed to slow ingestion; it rebuilds from a snapshot.
     pub fn tail(&self, capacity: usize) -> mpsc::Receiver<SpanBatch> {
-        let (sender, receiver) = mpsc::channel(capacity);
-        self.tails.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
-        receiver
+        self.shared.buffer.tail(capacity)
     }
 
     /// A snapshot and the batches accepted after it: together every span exactly once.
     pub fn snapshot_and_tail(&self, capacity: usize) -> (Snapshot, mpsc::Receiver<SpanBatch>) {
-        (self.snapshot(), self.tail(capacity))
+        let (snapshot, tail) = self.shared.snapshot(Some(capacity));
+        (snapshot, tail.unwrap_or_else(|| mpsc::channel(1).1))
     }
 
     /// Counters and states.
     pub fn status(&self) -> StoreStatus {
-        StoreStatus::default()
+        self.shared.status()
     }
 
     /// Writes all buffered spans to files and commits them.
@@ -213,14 +181,153 @@ impl Store {
     /// # Errors
     /// What kept a file or the commit from being written; the spans stay buffered and in the WAL.
     pub async fn flush(&self) -> Result<()> {
-        Ok(())
+        match &self.shared.flusher {
+            Some(flusher) => flusher.flush().await,
+            None => Ok(()),
+        }
     }
 
-    /// Stops taking writes, flushes, and releases the folder.
+    /// Sets a committed file aside that cannot be read: it moves to `quarantine/` with a note, leaves all further
+    /// snapshots and is named in their `holes`. `false`, and nothing changes, when the file is not one of the
+    /// committed ones or its content is what was written.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`] when it cannot be moved; it has left the snapshots all the same.
+    pub async fn report_damaged(&self, path: &str, reason: &str) -> Result<bool> {
+        let Some(file) = self.shared.buffer.file(path) else {
+            return Ok(false);
+        };
+        let mut table = None;
+        if let Some(flusher) = &self.shared.flusher {
+            table = Some(flusher.table.lock().await);
+        }
+        let hash = table.as_ref().and_then(|table| table.content_hash(path));
+        if self.shared.is_as_written(&file, hash).await {
+            tracing::warn!(path, reason, "a file reported as damaged is as it was written");
+            return Ok(false);
+        }
+        if let Some(table) = &mut table {
+            table.forget(path);
+        }
+        self.shared.set_file_aside(&file, reason).await?;
+        Ok(true)
+    }
+
+    /// Stops taking writes, flushes, and releases the folder once the last handle is gone.
     ///
     /// # Errors
     /// What kept the last flush from finishing; the WAL still holds those spans.
     pub async fn close(&self) -> Result<()> {
-        Ok(())
+        self.shared.health.refuse_writes("the store is closing".to_owned());
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.room.close();
+        let background = self.background.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(background) = background {
+            background.stop().await;
+        }
+        self.shared.buffer.close();
+        self.flush().await
+    }
+}
+
+fn closing() -> StorageError {
+    StorageError::ReadOnly { reason: "the store is closing".to_owned() }
+}
+
+impl Shared {
+    fn snapshot(&self, tail_capacity: Option<usize>) -> (Snapshot, Option<mpsc::Receiver<SpanBatch>>) {
+        let (view, tail) = self.buffer.view(tail_capacity);
+        let snapshot = Snapshot {
+            buffered: view.batches,
+            files: view.files,
+            table_dir: self.table_dir.clone(),
+            holes: view.holes,
+        };
+        (snapshot, tail)
+    }
+
+    fn refuse_claim(&self, frame: &Frame, error: &StorageError) {
+        let reason = Err(Refusal::ReadOnly(error.to_string()));
+        self.dedup.settle(frame.request_hash, frame.received, &reason);
+    }
+
+    /// Whether the file's bytes have the hash they were written with.
+    async fn is_as_written(&self, file: &DataFile, hash: Option<u128>) -> bool {
+        let Some(hash) = hash else {
+            return false;
+        };
+        let (fs, path) = (self.fs.clone(), self.table_dir.join(&file.path));
+        let found = tokio::task::spawn_blocking(move || crate::parquet::writer::content_hash(&fs, &path)).await;
+        matches!(found, Ok(Ok(found)) if found == hash)
+    }
+
+    async fn set_file_aside(&self, file: &DataFile, reason: &str) -> Result<()> {
+        let source = format!("{}/{}", table::FOLDER, file.path);
+        let mut aside = sidecar(self.clock.as_ref(), source, 0..file.size_bytes, reason.to_owned());
+        aside.rows = Some(file.rows);
+        tracing::error!(path = %file.path, reason, "damaged data file set aside");
+        self.buffer.drop_file(&file.path, aside.hole());
+        self.quarantined.fetch_add(1, Ordering::Relaxed);
+        let (quarantine, path) = (self.quarantine.clone(), self.table_dir.join(&file.path));
+        match tokio::task::spawn_blocking(move || quarantine.take(&path, &aside)).await {
+            Ok(taken) => taken,
+            Err(_) => Err(closing()),
+        }
+    }
+
+    fn status(&self) -> StoreStatus {
+        let sums = self.buffer.sums();
+        let (wal_syncs, wal_sync_ns_total, wal_sync_ns_max) = self.health.syncs();
+        let count = |of: fn(&Flusher) -> &AtomicU64| {
+            self.flusher.as_ref().map_or(0, |flusher| of(flusher).load(Ordering::Relaxed))
+        };
+        StoreStatus {
+            buffer_bytes: self.buffer.bytes(),
+            buffer_spans: sums.spans,
+            wal_bytes: self.segments.bytes(),
+            last_seq: sums.last_seq,
+            files: sums.files,
+            file_bytes: sums.file_bytes,
+            file_rows: sums.file_rows,
+            quarantined_files: self.quarantined.load(Ordering::Relaxed),
+            flushes: count(|flusher| &flusher.flushes),
+            flush_failures: count(|flusher| &flusher.failures),
+            read_only: self.health.read_only(),
+            wal_syncs,
+            wal_sync_ns_total,
+            wal_sync_ns_max,
+        }
+    }
+
+    fn answer(&self, append: Append, outcome: Answer) {
+        self.dedup.settle(append.frame.request_hash, append.frame.received, &outcome);
+        // A caller that left is no longer interested.
+        drop(append.answer.send(outcome));
+    }
+}
+
+/// The writer thread's side: visible first, then answered.
+impl Rounds for Arc<Shared> {
+    fn stored(&self, round: Vec<(u64, Append)>) {
+        let buffered = round.iter().map(|(seq, append)| Buffered {
+            seq: *seq,
+            received: append.frame.received,
+            batch: append.batch.clone(),
+            bytes: append.reserved,
+        });
+        self.buffer.insert(buffered.collect());
+        for (seq, append) in round {
+            self.answer(append, Ok(Committed { seq, duplicate: false }));
+        }
+        if self.buffer.bytes() >= self.config.flush_bytes {
+            self.flush_due.notify_one();
+        }
+    }
+
+    fn refused(&self, round: Vec<Append>, refusal: &Refusal) {
+        for append in round {
+            self.buffer.release(append.reserved);
+            self.answer(append, Err(refusal.clone()));
+        }
     }
 }

@@ -10,3 +10,5 @@ pub use seeded::{Seeded, SeededReplay, seeded_frame, span_batch, spans};
 pub use span::{TestSpan, batch_of};
 
 pub use crate::clock::ManualClock;
+pub use crate::fs::Operation;
+pub use crate::fs::faults::{FaultKind, Faults};

@@ -1,0 +1,120 @@
+//! A disk that fails on demand: the k-th write, sync or rename, a full disk, or a crash after which nothing works.
+
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::Operation;
+
+/// How an operation fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FaultKind {
+    /// `EIO`; nothing is written.
+    Io,
+    /// `ENOSPC`; nothing is written.
+    NoSpace,
+    /// `EIO` after this many bytes of a write.
+    ShortWrite(usize),
+}
+
+#[derive(Debug)]
+struct Fault {
+    operation: Operation,
+    skip: u64,
+    times: u64,
+    kind: FaultKind,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    faults: Vec<Fault>,
+    operations: u64,
+    crash_at: Option<u64>,
+    crashed: bool,
+    disk_full: bool,
+}
+
+/// What a test orders the disk to do. Share it with [`crate::Store::open_with_faults`].
+#[derive(Debug, Default)]
+pub struct Faults(Mutex<State>);
+
+const NO_SPACE: io::ErrorKind = io::ErrorKind::StorageFull;
+
+impl Faults {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the next `times` operations of this kind fail, after `skip` that succeed.
+    pub fn fail(&self, operation: Operation, skip: u64, times: u64, kind: FaultKind) {
+        self.state().faults.push(Fault { operation, skip, times, kind });
+    }
+
+    /// Forgets all faults that are still to come, and gives room on the disk again.
+    pub fn heal(&self) {
+        let mut state = self.state();
+        state.faults.clear();
+        state.disk_full = false;
+    }
+
+    /// Makes every write and creation fail with `ENOSPC` until [`Faults::heal`].
+    pub fn fill_disk(&self) {
+        self.state().disk_full = true;
+    }
+
+    /// From the operation of this number on (counted from 1 over all kinds), nothing works: the process is dead
+    /// as far as the disk can tell. A write that dies leaves its first half.
+    pub fn crash_at(&self, operation: u64) {
+        self.state().crash_at = Some(operation);
+    }
+
+    /// Whether the crash has happened.
+    pub fn is_crashed(&self) -> bool {
+        self.state().crashed
+    }
+
+    /// Operations so far.
+    pub fn operations(&self) -> u64 {
+        self.state().operations
+    }
+
+    pub(super) fn is_disk_full(&self) -> bool {
+        self.state().disk_full
+    }
+
+    pub(super) fn gate(&self, operation: Operation) -> io::Result<()> {
+        self.state().count(operation, 0).map_or(Ok(()), |(_, kind)| Err(kind.into()))
+    }
+
+    /// When a write is to fail: how many bytes of it arrive, and the error.
+    pub(super) fn failing_write(&self, length: usize) -> Option<(usize, io::Error)> {
+        self.state().count(Operation::Write, length).map(|(written, kind)| (written, kind.into()))
+    }
+}
+
+impl State {
+    /// Counts an operation; when it fails, says how many bytes arrive and which error follows.
+    fn count(&mut self, operation: Operation, length: usize) -> Option<(usize, io::ErrorKind)> {
+        if self.crashed {
+            return Some((0, io::ErrorKind::BrokenPipe));
+        }
+        self.operations = self.operations.saturating_add(1);
+        if self.crash_at.is_some_and(|at| self.operations >= at) {
+            self.crashed = true;
+            return Some((length / 2, io::ErrorKind::BrokenPipe));
+        }
+        if self.disk_full && matches!(operation, Operation::Create | Operation::Write) {
+            return Some((0, NO_SPACE));
+        }
+        let fault = self.faults.iter_mut().find(|fault| fault.operation == operation && fault.times > 0)?;
+        if fault.skip > 0 {
+            fault.skip -= 1;
+            return None;
+        }
+        fault.times -= 1;
+        Some(match fault.kind {
+            FaultKind::Io => (0, io::ErrorKind::Other),
+            FaultKind::NoSpace => (0, NO_SPACE),
+            FaultKind::ShortWrite(bytes) => (bytes.min(length), io::ErrorKind::Other),
+        })
+    }
+}

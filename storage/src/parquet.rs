@@ -1,0 +1,4 @@
+//! Data files: plain flat Parquet that any engine reads.
+
+pub(crate) mod properties;
+pub(crate) mod writer;

@@ -1,0 +1,130 @@
+//! Writes one data file: streamed, hashed on the way, on disk under its name before anybody hears of it.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::Int64Type;
+use parquet::arrow::ArrowWriter;
+use xxhash_rust::xxh3::Xxh3;
+
+use super::properties;
+use crate::buffer::Buffered;
+use crate::fs::{Fs, FsFile, io_error, parent, temporary_name};
+use crate::schema::{col, memory_schema};
+use crate::{DataFile, Result};
+
+/// Bounds of a column.
+pub(crate) type Range = Option<(i64, i64)>;
+
+/// A file that is on disk and not committed yet.
+#[derive(Debug, Clone)]
+pub(crate) struct NewFile {
+    /// As it will stand in the list of files.
+    pub(crate) file: DataFile,
+    /// xxh3-128 of its bytes.
+    pub(crate) content_hash: u128,
+    /// Bounds of the time of reception.
+    pub(crate) received_range: Range,
+    /// Bounds of the duration.
+    pub(crate) duration_range: Range,
+}
+
+/// Writes the batches to `path` below `table_dir`.
+///
+/// # Errors
+/// [`crate::StorageError::Io`], [`crate::StorageError::DiskFull`], [`crate::StorageError::Parquet`]; a temporary
+/// file may be left, which the next open removes.
+pub(crate) fn write(fs: &Fs, table_dir: &Path, path: &str, hour: &str, batches: &[&Buffered]) -> Result<NewFile> {
+    let target = table_dir.join(path);
+    let folder = parent(&target);
+    if !folder.is_dir() {
+        fs.create_dir_all(folder)?;
+        fs.sync_dir(table_dir)?;
+    }
+    let temporary = temporary_name(&target);
+    fs.remove(&temporary)?;
+    let hashing = Hashing { file: fs.create(&temporary)?, hash: Xxh3::new(), bytes: 0 };
+    let mut writer = ArrowWriter::try_new_with_options(hashing, memory_schema(), properties::options())?;
+    let mut ranges = Ranges::default();
+    for buffered in batches {
+        let batch = buffered.batch.record_batch();
+        ranges.add(batch);
+        writer.write(batch).map_err(|error| disk_full(error, &temporary))?;
+    }
+    let done = writer.into_inner().map_err(|error| disk_full(error, &temporary))?;
+    done.file.sync_all()?;
+    fs.rename(&temporary, &target)?;
+    fs.sync_dir(folder)?;
+    let file = DataFile {
+        path: path.to_owned(),
+        size_bytes: done.bytes,
+        rows: batches.iter().map(|buffered| buffered.batch.len() as u64).sum(),
+        start_range: ranges.start,
+        received_hour: hour.to_owned(),
+    };
+    let content_hash = done.hash.digest128();
+    Ok(NewFile { file, content_hash, received_range: ranges.received, duration_range: ranges.duration })
+}
+
+/// Parquet wraps I/O errors; a full disk must stay recognisable.
+fn disk_full(error: parquet::errors::ParquetError, path: &Path) -> crate::StorageError {
+    if let parquet::errors::ParquetError::External(source) = &error
+        && let Some(source) = source.downcast_ref::<io::Error>()
+    {
+        return io_error("write", path, io::Error::new(source.kind(), source.to_string()));
+    }
+    error.into()
+}
+
+/// The xxh3-128 of a file's bytes.
+pub(crate) fn content_hash(fs: &Fs, path: &Path) -> Result<u128> {
+    let mut hash = Xxh3::new();
+    fs.for_each_piece(path, |piece| hash.update(piece))?;
+    Ok(hash.digest128())
+}
+
+struct Hashing {
+    file: FsFile,
+    hash: Xxh3,
+    bytes: u64,
+}
+
+impl Write for Hashing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.hash.update(bytes.get(..written).unwrap_or_default());
+        self.bytes = self.bytes.saturating_add(written as u64);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+#[derive(Debug, Default)]
+struct Ranges {
+    start: Range,
+    received: Range,
+    duration: Range,
+}
+
+impl Ranges {
+    fn add(&mut self, batch: &RecordBatch) {
+        widen(&mut self.start, batch, col::START);
+        widen(&mut self.received, batch, col::RECEIVED);
+        widen(&mut self.duration, batch, col::DURATION);
+    }
+}
+
+fn widen(range: &mut Range, batch: &RecordBatch, name: &str) {
+    let Some(column) = batch.column_by_name(name) else {
+        return;
+    };
+    let numbers = column.as_primitive::<Int64Type>();
+    if let (Some(least), Some(most)) = (arrow::compute::min(numbers), arrow::compute::max(numbers)) {
+        let (low, high) = range.unwrap_or((least, most));
+        *range = Some((low.min(least), high.max(most)));
+    }
+}

@@ -1,0 +1,122 @@
+//! What runs beside the callers: the thread that writes the log, and the task that flushes by size and age,
+//! removes old segments and notices when a full disk has room again.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task;
+use tokio_util::sync::CancellationToken;
+
+use super::Shared;
+use crate::flush::Flusher;
+use crate::wal;
+use crate::wal::writer::{Append, Writer};
+
+/// How often age, segments and disk are looked at.
+const TICK: Duration = Duration::from_millis(250);
+/// Waits after failed flushes, in a row.
+const BACKOFF: Duration = Duration::from_secs(1);
+const BACKOFF_MAX: Duration = Duration::from_secs(30);
+
+/// Joined by [`Background::stop`]; a dropped one ends by itself.
+#[derive(Debug)]
+pub(super) struct Background {
+    stop: CancellationToken,
+    task: task::JoinHandle<()>,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl Background {
+    pub(super) fn start(shared: &Arc<Shared>, writer: Writer, requests: mpsc::Receiver<Append>) -> Self {
+        let stop = CancellationToken::new();
+        let rounds = Arc::clone(shared);
+        let spawned =
+            std::thread::Builder::new().name("daytwo-wal".to_owned()).spawn(move || writer.run(requests, &rounds));
+        if let Err(error) = &spawned {
+            shared.health.refuse_writes(format!("the wal thread cannot be started: {error}"));
+        }
+        let task = task::spawn(run(Arc::clone(shared), stop.clone()));
+        Self { stop, task, writer: spawned.ok() }
+    }
+
+    /// Waits until every queued request is answered and no flush runs.
+    pub(super) async fn stop(mut self) {
+        if let Some(writer) = self.writer.take() {
+            let joined = task::spawn_blocking(move || writer.join()).await;
+            if !matches!(joined, Ok(Ok(()))) {
+                tracing::error!("the wal thread ended in a panic");
+            }
+        }
+        self.stop.cancel();
+        if let Err(error) = (&mut self.task).await {
+            tracing::error!(%error, "the flush task ended in a panic");
+        }
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+async fn run(shared: Arc<Shared>, stop: CancellationToken) {
+    let Some(flusher) = &shared.flusher else {
+        return;
+    };
+    let mut failures = 0_u32;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = shared.flush_due.notified() => {}
+            () = tokio::time::sleep(TICK) => {}
+        }
+        shared.look_after_disk();
+        if !shared.is_flush_due() {
+            continue;
+        }
+        failures = if flush(flusher, failures).await { 0 } else { failures.saturating_add(1) };
+        if failures > 0 {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(BACKOFF.saturating_mul(failures).min(BACKOFF_MAX)) => {}
+            }
+        }
+    }
+}
+
+/// Flushes; a row of failures is logged once, at its begin.
+async fn flush(flusher: &Flusher, failures: u32) -> bool {
+    let Err(error) = flusher.flush().await else {
+        return true;
+    };
+    if failures == 0 {
+        tracing::error!(%error, source = ?std::error::Error::source(&error), "flush failed, will be retried; spans are safe in the wal");
+    }
+    false
+}
+
+impl Shared {
+    fn is_flush_due(&self) -> bool {
+        if self.buffer.is_empty() {
+            return false;
+        }
+        let oldest = self.buffer.oldest();
+        let aged = oldest.is_some_and(|oldest| self.clock.now().since(oldest) >= self.config.flush_interval);
+        aged || self.buffer.bytes() >= self.config.flush_bytes
+    }
+
+    fn look_after_disk(&self) {
+        let folder = self.config.data_dir.join(wal::FOLDER);
+        let released = self.segments.release(&self.fs, &folder, self.clock.now(), self.config.dedup_window);
+        if let Err(error) = released {
+            tracing::warn!(%error, "cannot remove wal segments");
+        }
+        let needed = self.config.wal_segment_bytes.saturating_mul(2);
+        if self.health.is_disk_full() && self.fs.free_bytes(&folder).is_none_or(|free| free >= needed) {
+            self.health.try_disk_again();
+        }
+    }
+}

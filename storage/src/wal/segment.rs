@@ -1,0 +1,107 @@
+//! Segment files: their names, headers and creation.
+
+use std::path::{Path, PathBuf};
+
+use crate::fs::{Fs, FsFile};
+use crate::{Result, StorageError, UnixNanos};
+
+const MAGIC: [u8; 8] = *b"DAYTWAL1";
+/// Bytes before the first frame.
+pub(crate) const HEADER_BYTES: usize = 64;
+const SUFFIX: &str = ".wal";
+/// Zeros are written in pieces of 1 MiB.
+static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
+
+/// What the first bytes of a segment say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SegmentHeader {
+    /// Number of the segment, as in its name.
+    pub(crate) number: u64,
+    /// Random; every frame of the segment repeats it.
+    pub(crate) epoch: u64,
+    /// First seq that may stand here.
+    pub(crate) first_seq: u64,
+    /// End of the valid frames of the segment before.
+    pub(crate) previous_end: u64,
+    /// When it was created.
+    pub(crate) created: UnixNanos,
+}
+
+impl SegmentHeader {
+    pub(crate) fn encode(&self) -> [u8; HEADER_BYTES] {
+        let mut fields = Vec::with_capacity(HEADER_BYTES);
+        fields.extend_from_slice(&MAGIC);
+        for number in [self.number, self.epoch, self.first_seq, self.previous_end] {
+            fields.extend_from_slice(&number.to_le_bytes());
+        }
+        fields.extend_from_slice(&self.created.0.to_le_bytes());
+        fields.resize(HEADER_BYTES - 4, 0);
+        fields.extend_from_slice(&crc32c::crc32c(&fields).to_le_bytes());
+        let mut header = [0; HEADER_BYTES];
+        header.copy_from_slice(&fields);
+        header
+    }
+
+    pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
+        let header: &[u8; HEADER_BYTES] = bytes.first_chunk()?;
+        let (covered, crc) = header.split_last_chunk::<4>()?;
+        if covered.first_chunk() != Some(&MAGIC) || crc32c::crc32c(covered) != u32::from_le_bytes(*crc) {
+            return None;
+        }
+        let number = |at: usize| covered.get(at..at + 8)?.try_into().ok().map(u64::from_le_bytes);
+        Some(Self {
+            number: number(8)?,
+            epoch: number(16)?,
+            first_seq: number(24)?,
+            previous_end: number(32)?,
+            created: UnixNanos(i64::from_le_bytes(covered.get(40..48)?.try_into().ok()?)),
+        })
+    }
+}
+
+/// Path of a segment in the WAL folder.
+pub(crate) fn path(folder: &Path, number: u64) -> PathBuf {
+    folder.join(format!("{number:020}{SUFFIX}"))
+}
+
+/// Numbers of the segments in the WAL folder, ascending.
+pub(crate) fn numbers(fs: &Fs, folder: &Path) -> Result<Vec<u64>> {
+    let names = fs.list(folder)?;
+    let mut numbers: Vec<u64> = names.iter().filter_map(|name| name.strip_suffix(SUFFIX)?.parse().ok()).collect();
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// Creates a segment of `bytes` bytes, zero-filled, its header, size and name on disk.
+///
+/// # Errors
+/// [`StorageError::DiskFull`] or [`StorageError::Io`]; no file is left then, as far as the disk allows.
+pub(crate) fn create(fs: &Fs, folder: &Path, header: &SegmentHeader, bytes: u64) -> Result<FsFile> {
+    // Room for two: filling the disk to the brim would keep the flush, which frees segments, from working.
+    if fs.free_bytes(folder).is_some_and(|free| free < bytes.saturating_mul(2)) {
+        return Err(StorageError::DiskFull { path: folder.to_owned() });
+    }
+    let path = path(folder, header.number);
+    fs.remove(&path)?;
+    let file = fs.create(&path)?;
+    let filled = fill(&file, header, bytes).and_then(|()| fs.sync_dir(folder));
+    if let Err(error) = filled {
+        drop(file);
+        if let Err(left) = fs.remove(&path) {
+            tracing::warn!(path = %path.display(), error = %left, "an unfinished wal segment is left");
+        }
+        return Err(error);
+    }
+    Ok(file)
+}
+
+fn fill(file: &FsFile, header: &SegmentHeader, bytes: u64) -> Result<()> {
+    let mut offset = 0;
+    while offset < bytes {
+        let piece = usize::try_from(bytes - offset).unwrap_or(usize::MAX).min(ZEROS.len());
+        file.write_all_at(ZEROS.get(..piece).unwrap_or_default(), offset)?;
+        offset += piece as u64;
+    }
+    file.write_all_at(&header.encode(), 0)?;
+    file.sync_all()
+}
