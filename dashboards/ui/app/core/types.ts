@@ -1,0 +1,130 @@
+// The answers of the HTTP API, as docs/http-api.md states them. Times in nanoseconds are decimal strings.
+
+export interface Answer { as_of_unix_nano?: string; partial?: string[] }
+
+export type State = "PASS" | "FAIL" | "WARN" | "CONTINUE" | "INCONCLUSIVE" | "INHERITED" | "SKEWED" | "CONFOUNDED" | "NOISY" | "NO_DATA";
+export type Class = "OWN" | "EDGE" | "INDUCED" | "INHERITED";
+export type SloState = "ok" | "burning_ticket" | "burning_page" | "spent" | "low_traffic" | "no_data";
+
+export interface Status extends Answer {
+  version: string;
+  started_unix_nano: string;
+  state: "ready" | "recovering" | "read_only" | "disk_full";
+  state_reason: string | null;
+  otlp: { grpc: string; http: string };
+  data_dir: string;
+  ingest: {
+    received_spans: number; accepted_spans: number; deduplicated_spans: number;
+    rejected_spans: Record<string, number>; shed_requests: Record<string, number>; spans_per_second: number;
+  };
+  storage: {
+    buffer_bytes: number; buffer_spans: number; wal_bytes: number; files: number; file_bytes: number; file_rows: number;
+    quarantined_files: number; flushes: number; flush_failures: number;
+  };
+  query: { running: number; limit: number; completed: number; cancelled: number; failed: number };
+  correlation: { open_traces: number; closed_traces: number; cells: number; late_spans: number; lagging: boolean };
+  limits: Record<string, string>;
+}
+
+export interface Service {
+  service: string; environment: string; rate_per_s: number | null; errors_fraction: number | null;
+  p50_ms: number | null; p95_ms: number | null; p99_ms: number | null;
+  spans: number; operations: number; versions: string[]; last_seen_unix_nano: string;
+}
+export interface Services extends Answer { services: Service[] }
+
+export interface Operation {
+  operation: string; kind: string; calls: number; rate_per_s: number | null; errors_fraction: number | null;
+  p50_ms: number | null; p95_ms: number | null; p99_ms: number | null; self_p50_ms: number | null; self_p95_ms: number | null;
+}
+export interface Operations extends Answer { service: string; operations: Operation[] }
+
+export interface Burn { window: string; rate: number | null }
+export interface Alert {
+  severity: "page" | "ticket"; long: string; short: string; threshold: number;
+  long_rate: number | null; short_rate: number | null; firing: boolean;
+}
+export interface BudgetPoint { t_unix_nano: string; budget_left: number | null }
+export interface Slo {
+  id: string; name: string; display_name: string; service: string; kind: "availability" | "latency"; objective: string;
+  target: number; window: string; sli: number | null; good: number; bad: number; total: number;
+  budget_left: number | null; exhausted_in_s: number | null; burn: Burn[]; alerts: Alert[];
+  state: SloState; state_reason: string | null; budget_series: BudgetPoint[];
+  last_deployment: null | { service: string; version: string; state: State };
+}
+export interface Slos extends Answer { slos: Slo[]; problems: { file: string; line: number | null; message: string }[] }
+export interface SloPoint { t_unix_nano: string; good: number; bad: number; sli: number | null; burn_long: number | null; burn_short: number | null }
+export interface SloDetail extends Answer {
+  slo: Slo; yaml: string; series: SloPoint[];
+  by_operation: { operation: string; version: string; bad: number; share: number }[];
+  bad_traces: TraceSummary[]; sql: string;
+}
+
+export interface Deployment {
+  service: string; environment: string; version: string; previous_version: string | null;
+  first_seen_unix_nano: string; last_seen_unix_nano: string; share: number | null;
+  kind: "first" | "release" | "rollback"; state: State; class: Class | null; headline: string;
+  regressed_operations: number; inherited_services: number;
+  rate_change: number | null; p95_change: number | null; errors_change: number | null;
+}
+export interface Deployments extends Answer { deployments: Deployment[] }
+
+export interface Quantiles { p50: number | null; p95: number | null; p99: number | null }
+export interface Finding {
+  node: "self" | "edge" | "total"; service: string; operation: string | null; peer: string | null; class: Class | null; state: State;
+  signal: "latency" | "errors"; traces_before: number; traces_after: number; before_ms: Quantiles | null; after_ms: Quantiles | null;
+  ratio: number | null; ratio_low: number | null; ratio_high: number | null; excess_ms: number | null;
+  errors_before: number | null; errors_after: number | null; z: number | null; e_value: number | null; p_value: number | null;
+  strata: number; own_share: number | null; why: string;
+}
+export interface Exemplar {
+  trace_id: string; role: "candidate_slow" | "candidate_median" | "baseline_median" | "error";
+  duration_ms: number; node_ms: number | null; start_unix_nano: string;
+}
+export interface Verdict {
+  state: State; class: Class | null; headline: string; reason: string; judged_at_unix_nano: string; looks: number;
+  baseline: { rung: string; version: string | null; meaning: string; from_unix_nano: string; to_unix_nano: string; traces: number } | null;
+  candidate: { version: string; from_unix_nano: string; to_unix_nano: string; traces: number };
+  alpha: number; material_ratio: number; mde_ratio: number | null; traces_needed: number | null; seconds_needed: number | null; coverage: number | null;
+  findings: Finding[]; affected: Finding[];
+  structure: { caller: string; callee: string; calls_per_trace_before: number | null; calls_per_trace_after: number | null }[];
+  exemplars: Exemplar[]; confounders: string[]; what_would_change: string | null; sql: string;
+}
+export interface DeploymentDetail extends Answer { deployment: Deployment; verdict: Verdict }
+export interface Bin { low_ms: number; high_ms: number; before: number; after: number }
+export interface Distribution extends Answer {
+  operation: string; unit: string; bins: Bin[]; quantiles: { before: Quantiles | null; after: Quantiles | null };
+}
+
+export interface TraceSummary {
+  trace_id: string; root_service: string | null; root_operation: string | null; start_unix_nano: string; duration_ms: number;
+  spans: number; errors: number; services: { service: string; spans: number }[]; matched_spans: number;
+}
+export interface Scan { files_total: number; files_scanned: number; elapsed_ms: number }
+export interface Traces extends Answer { traces: TraceSummary[]; limit: number; truncated: boolean; stats: Scan }
+
+export interface TraceBody extends Answer {
+  trace_id: string; start_unix_nano: string; duration_ns: string; spans: number; services: string[]; operations: string[];
+  anomalies: { kind: string; span_id: string | null; message: string }[];
+  columns: {
+    span_id: string[]; parent: number[]; depth: number[]; service: number[]; operation: number[]; kind: string[]; status: number[];
+    start_offset_ns: number[]; duration_ns: number[]; self_ns: number[]; flags: number[];
+  };
+  critical_path: { row: number; start_offset_ns: number; end_offset_ns: number }[];
+  stats: Scan;
+}
+export interface Attribute { key: string; type: string; value: unknown }
+export interface SpanBody extends Answer {
+  span: {
+    trace_id: string; span_id: string; parent_span_id: string | null; name: string; kind: string; start_unix_nano: string; duration_ns: string;
+    status: string; status_message: string | null; service: string; service_version: string | null;
+    attributes: Attribute[]; resource: Attribute[]; scope: { name: string | null; version: string | null } | null;
+    events: { time_unix_nano: string; name: string; attributes: Attribute[] }[];
+    links: { trace_id: string; span_id: string; attributes: Attribute[] }[]; anomalies: string[];
+  };
+}
+
+export interface SqlAnswer extends Answer {
+  columns: { name: string; type: string }[]; rows: unknown[][]; row_count: number; truncated: boolean; elapsed_ms: number;
+}
+export interface Suggestions { suggestions: { kind: "service" | "operation" | "trace" | "deployment"; text: string; href: string }[] }
