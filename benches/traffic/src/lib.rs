@@ -1,1 +1,33 @@
-//! Placeholder.
+//! The traffic model: a simulated shop of twelve services that talk OTLP.
+//!
+//! One model serves the demo, the benches and the tests. Its parts, from data to wire:
+//!
+//! - [`shop`]: which services there are, what their operations do, what users do, as tables;
+//! - [`Release`], [`Rollout`], [`Effect`]: new versions and what they do worse;
+//! - [`Model`]: seed, origin and releases in, traces of finished spans out;
+//! - [`encode`] and [`Corpus`]: finished spans to OTLP requests, grouped by pod as SDKs do;
+//! - [`SLO_FILES`]: the shop's objectives;
+//!
+//! Time is an argument everywhere and everything random comes from the seed.
+
+mod attributes;
+mod corpus;
+mod demo;
+mod describe;
+pub mod encode;
+mod model;
+mod pods;
+mod release;
+pub mod shop;
+mod simulate;
+mod slo;
+mod visit;
+
+pub use corpus::{Corpus, CorpusConfig};
+pub use demo::{Scenario, demo_scenario};
+pub use describe::Scope;
+pub use encode::ExportRequest;
+pub use model::{FinishedSpan, Model, ModelConfig};
+pub use pods::{Pod, PodId, Pods};
+pub use release::{Effect, Release, Rollout};
+pub use slo::SLO_FILES;
