@@ -275,3 +275,33 @@ pub fn table_schema() -> SchemaRef {
     });
     Arc::clone(&SCHEMA)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn documented_type(kind: &DataType) -> &'static str {
+        match kind {
+            DataType::Binary => "BINARY",
+            DataType::Int32 => "INT",
+            DataType::Int64 => "BIGINT",
+            DataType::Map(..) => "MAP&lt;STRING, STRING&gt;",
+            _ => "STRING",
+        }
+    }
+
+    /// Scenario: `docs/schema.md` beside the schema.
+    /// Guarantees: the page lists every column of the table in order, with its type and whether it may be null.
+    #[test]
+    fn the_page_is_the_schema() {
+        let page = include_str!("../../docs/schema.md");
+        let rows = page.lines().filter(|line| line.starts_with("| `") && line.matches('|').count() == 5);
+        let documented: Vec<String> = rows.map(|line| line.rsplitn(3, '|').last().unwrap().to_owned()).collect();
+        let schema = table_schema();
+        let expected = schema.fields().iter().map(|field| {
+            let null = if field.is_nullable() { "yes" } else { "no" };
+            format!("| `{}` | {} | {null} ", field.name(), documented_type(field.data_type()))
+        });
+        assert_eq!(documented, expected.collect::<Vec<_>>());
+    }
+}

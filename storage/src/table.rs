@@ -9,8 +9,6 @@
 
 mod actions;
 mod synced_store;
-#[cfg(test)]
-mod tests;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

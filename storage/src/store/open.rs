@@ -99,7 +99,6 @@ impl Opening {
     fn find_blocking(&self, files: Vec<DataFile>, table_dir: &Path, watermark: u64) -> Result<Found> {
         let known = self.quarantine.sidecars()?;
         let mut holes: Vec<String> = known.iter().map(Sidecar::hole).collect();
-        let mut quarantined = known.len() as u64;
         let mut whole = Vec::with_capacity(files.len());
         for file in files {
             let Some(reason) = flush::damage(&self.fs, table_dir, &file) else {
@@ -115,10 +114,10 @@ impl Opening {
             aside.rows = Some(file.rows);
             self.quarantine.take(&table_dir.join(&file.path), &aside)?;
             holes.push(aside.hole());
-            quarantined = quarantined.saturating_add(1);
         }
         let replayed = self.replay_wal(watermark)?;
         holes.extend(replayed.holes.iter().filter(|hole| !known.iter().any(|aside| aside.hole() == **hole)).cloned());
+        let quarantined = holes.len() as u64;
         Ok(Found { watermark, files: whole, holes, quarantined, replayed })
     }
 

@@ -1,4 +1,8 @@
 //! The store as its users see it: opened, filled, killed, opened again.
 
 mod basics;
+mod crash;
+mod damage;
+mod disk;
+mod files;
 mod support;

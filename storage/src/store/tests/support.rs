@@ -74,6 +74,19 @@ impl Home {
         all.retain(|path| !path.to_string_lossy().contains("_delta_log"));
         all
     }
+
+    pub(super) fn quarantined(&self) -> Vec<std::path::PathBuf> {
+        files_below(&self.config.data_dir.join("quarantine"))
+    }
+}
+
+/// Waits until it holds, or fails after 20 s.
+pub(super) async fn eventually(holds: impl Fn() -> bool) {
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while !holds() {
+        assert!(std::time::Instant::now() < deadline, "it never came to hold");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 fn files_below(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
