@@ -33,7 +33,7 @@ impl Default for CorpusConfig {
     }
 }
 
-/// The stream of batches. As an iterator it yields full batches without end; [`Corpus::finish`] yields the rest.
+/// The stream of batches. As an iterator it yields full batches, without end unless limited; [`Corpus::finish`] yields the rest.
 #[derive(Debug)]
 pub struct Corpus<'m> {
     model: &'m Model,
@@ -41,6 +41,7 @@ pub struct Corpus<'m> {
     waiting: Vec<Vec<FinishedSpan>>,
     full: Vec<PodId>,
     next_trace: u64,
+    traces_max: u64,
 }
 
 impl<'m> Corpus<'m> {
@@ -48,7 +49,12 @@ impl<'m> Corpus<'m> {
     pub fn new(model: &'m Model, config: CorpusConfig) -> Self {
         let config = CorpusConfig { batch_spans: config.batch_spans.max(1), ..config };
         let waiting = vec![Vec::new(); model.pods().len()];
-        Self { model, config, waiting, full: Vec::new(), next_trace: config.first_trace }
+        Self { model, config, waiting, full: Vec::new(), next_trace: config.first_trace, traces_max: u64::MAX }
+    }
+
+    /// The same corpus, but ending after that many traces; what is then left in partial batches is in the rest.
+    pub fn limited_to(self, traces_max: u64) -> Self {
+        Self { traces_max, ..self }
     }
 
     /// Traces begun so far.
@@ -56,14 +62,12 @@ impl<'m> Corpus<'m> {
         self.next_trace - self.config.first_trace
     }
 
-    /// The spans of the next full batch.
-    pub fn next_spans(&mut self) -> (PodId, Vec<FinishedSpan>) {
-        loop {
-            if let Some(batch) = self.full.pop().and_then(|pod| self.take_batch(pod)) {
-                return batch;
-            }
+    /// The spans of the next full batch; `None` once the last trace has begun and no batch is full.
+    pub fn next_spans(&mut self) -> Option<(PodId, Vec<FinishedSpan>)> {
+        while self.full.is_empty() && self.traces() < self.traces_max {
             self.begin_trace();
         }
+        self.full.pop().and_then(|pod| self.take_batch(pod))
     }
 
     /// What waits in partial batches, so that all traces begun are whole.
@@ -109,7 +113,7 @@ impl Iterator for Corpus<'_> {
     type Item = ExportRequest;
 
     fn next(&mut self) -> Option<ExportRequest> {
-        let (pod, spans) = self.next_spans();
+        let (pod, spans) = self.next_spans()?;
         protobuf(self.model.pods(), pod, spans)
     }
 }

@@ -6,6 +6,8 @@
 //! - [`Release`], [`Rollout`], [`Effect`]: new versions and what they do worse;
 //! - [`Model`]: seed, origin and releases in, traces of finished spans out;
 //! - [`encode`] and [`Corpus`]: finished spans to OTLP requests, grouped by pod as SDKs do;
+//! - [`export`]: OTLP exporters over gRPC and HTTP, with the retries that the specification asks for;
+//! - [`run_shop`] and [`demo_scenario`]: the shop, open, as the clock goes;
 //! - [`SLO_FILES`]: the shop's objectives;
 //!
 //! Time is an argument everywhere and everything random comes from the seed.
@@ -15,18 +17,23 @@ mod corpus;
 mod demo;
 mod describe;
 pub mod encode;
+pub mod export;
+mod live;
 mod model;
 mod pods;
 mod release;
 pub mod shop;
 mod simulate;
 mod slo;
+#[cfg(test)]
+mod testing;
 mod visit;
 
 pub use corpus::{Corpus, CorpusConfig};
 pub use demo::{Scenario, demo_scenario};
 pub use describe::Scope;
 pub use encode::ExportRequest;
+pub use live::{Now, Progress, RunningShop, ShopConfig, run_shop};
 pub use model::{FinishedSpan, Model, ModelConfig};
 pub use pods::{Pod, PodId, Pods};
 pub use release::{Effect, Release, Rollout};

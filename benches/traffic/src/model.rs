@@ -61,6 +61,11 @@ impl Model {
         &self.pods
     }
 
+    /// The releases under way or to come.
+    pub fn releases(&self) -> &[Release] {
+        &self.config.releases
+    }
+
     /// The spans of the `index`-th journey, begun at `start_unix_nano`, in the order in which they end on their
     /// branch. A checkout also starts a second trace: the consumer's, linked to the producer's span.
     pub fn trace(&self, index: u64, start_unix_nano: u64) -> Vec<FinishedSpan> {

@@ -229,7 +229,7 @@ fn the_corpus_has_the_stated_shape() {
 #[test]
 fn json_follows_the_otlp_mapping() {
     let model = model(Vec::new());
-    let (pod, own) = Corpus::new(&model, CorpusConfig::default()).next_spans();
+    let (pod, own) = Corpus::new(&model, CorpusConfig::default()).next_spans().unwrap();
     let first = own[0].span.clone();
     let message = encode::message(model.pods().get(pod).unwrap(), own);
     let json: serde_json::Value = serde_json::from_slice(&encode::json::encode(&message)).unwrap();
