@@ -15,7 +15,7 @@ use crate::buffer::{Buffer, Buffered, Pending};
 use crate::fs::{Fs, TEMPORARY_SUFFIX};
 use crate::parquet::writer::{self, NewFile};
 use crate::partition;
-use crate::table::Table;
+use crate::table::{Settled, Table};
 use crate::wal::retention::Segments;
 use crate::{Clock, DataFile, Result, StorageError};
 
@@ -39,6 +39,7 @@ impl Flusher {
     /// What kept a file or the commit from being written; the batches stay in the buffer and in the WAL.
     pub(crate) async fn flush(&self) -> Result<()> {
         let mut table = self.table.lock().await;
+        self.settle(&mut table).await?;
         let pending = self.buffer.pending();
         if pending.batches.is_empty() {
             return Ok(());
@@ -56,13 +57,25 @@ impl Flusher {
         }
     }
 
+    /// A commit whose outcome was unknown is looked up before anything new is committed.
+    async fn settle(&self, table: &mut Table) -> Result<()> {
+        match table.settle().await? {
+            Some(Settled::Stands(watermark)) => self.buffer.flushed(watermark, table.files().to_vec()),
+            Some(Settled::Failed(files)) => remove_uncommitted(&self.fs, table.dir(), &files),
+            None => {}
+        }
+        Ok(())
+    }
+
     async fn write_and_commit(&self, table: &mut Table, pending: Pending) -> Result<()> {
         let watermark = pending.watermark;
         let new = self.write_files(table.dir().to_owned(), pending).await?;
         let commit = match table.append(&new, watermark, self.clock.now()).await {
             Ok(commit) => commit,
             Err(error) => {
-                remove_uncommitted(&self.fs, table.dir(), &new);
+                if !table.is_unsettled() {
+                    remove_uncommitted(&self.fs, table.dir(), &new);
+                }
                 return Err(error);
             }
         };

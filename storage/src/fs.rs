@@ -36,6 +36,40 @@ pub enum Operation {
     Remove,
     /// Cutting a file.
     Truncate,
+    /// Reading the table's log.
+    Read,
+}
+
+/// What a power cut could take back, or a sync has confirmed; only fault injection listens.
+#[cfg_attr(not(any(test, feature = "testing")), expect(dead_code, reason = "only fault injection listens"))]
+#[derive(Debug)]
+pub(crate) enum Event<'a> {
+    /// Bytes from `offset` on are about to change or to be cut off.
+    Change {
+        /// The file.
+        file: &'a File,
+        /// First byte.
+        offset: u64,
+        /// How many.
+        length: u64,
+    },
+    /// Bytes are about to come after the last.
+    Append(&'a File),
+    /// A file or folder has got its name.
+    Created(&'a Path),
+    /// A file has got another name.
+    Renamed {
+        /// The old one.
+        from: &'a Path,
+        /// The new one.
+        to: &'a Path,
+    },
+    /// A file is about to go.
+    Removed(&'a Path),
+    /// The file's bytes are on disk.
+    Synced(&'a File),
+    /// The folder's entries are on disk.
+    SyncedDir(&'a Path),
 }
 
 /// The file system; with the `testing` feature it can be told to fail.
@@ -84,6 +118,22 @@ impl Fs {
         None
     }
 
+    #[cfg(any(test, feature = "testing"))]
+    fn note(&self, event: &Event<'_>) -> io::Result<()> {
+        self.faults.as_ref().map_or(Ok(()), |faults| faults.note(event))
+    }
+
+    #[cfg(not(any(test, feature = "testing")))]
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "the testing twin needs both")]
+    fn note(&self, _event: &Event<'_>) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// To be asked before a read that does not go through here.
+    pub(crate) fn check_read(&self) -> io::Result<()> {
+        self.gate(Operation::Read)
+    }
+
     /// Creates a folder and those above it.
     pub(crate) fn create_dir_all(&self, path: &Path) -> Result<()> {
         if path.is_dir() {
@@ -91,7 +141,8 @@ impl Fs {
         }
         let create = || {
             self.gate(Operation::Create)?;
-            DirBuilder::new().recursive(true).mode(0o700).create(path)
+            DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+            self.note(&Event::Created(path))
         };
         create().map_err(|source| io_error("create folder", path, source))
     }
@@ -100,7 +151,9 @@ impl Fs {
     pub(crate) fn create(&self, path: &Path) -> Result<FsFile> {
         let create = || {
             self.gate(Operation::Create)?;
-            OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)
+            let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
+            self.note(&Event::Created(path))?;
+            Ok(file)
         };
         let file = create().map_err(|source| io_error("create", path, source))?;
         Ok(FsFile { file, path: path.to_owned(), fs: self.clone() })
@@ -165,10 +218,12 @@ impl Fs {
     pub(crate) fn truncate(&self, path: &Path, length: u64) -> Result<()> {
         let cut = || {
             self.gate(Operation::Truncate)?;
-            let file = OpenOptions::new().write(true).open(path)?;
+            let file = OpenOptions::new().read(true).write(true).open(path)?;
+            self.note(&Event::Change { file: &file, offset: length, length: u64::MAX })?;
             file.set_len(length)?;
             self.gate(Operation::Sync)?;
-            file.sync_all()
+            file.sync_all()?;
+            self.note(&Event::Synced(&file))
         };
         cut().map_err(|source| io_error("cut", path, source))
     }
@@ -177,7 +232,8 @@ impl Fs {
     pub(crate) fn rename(&self, from: &Path, to: &Path) -> Result<()> {
         let rename = || {
             self.gate(Operation::Rename)?;
-            std::fs::rename(from, to)
+            std::fs::rename(from, to)?;
+            self.note(&Event::Renamed { from, to })
         };
         rename().map_err(|source| io_error("rename", from, source))
     }
@@ -186,7 +242,8 @@ impl Fs {
     pub(crate) fn link_if_absent(&self, from: &Path, to: &Path) -> Result<bool> {
         let link = || {
             self.gate(Operation::Link)?;
-            std::fs::hard_link(from, to)
+            std::fs::hard_link(from, to)?;
+            self.note(&Event::Created(to))
         };
         match link() {
             Ok(()) => Ok(true),
@@ -199,6 +256,7 @@ impl Fs {
     pub(crate) fn remove(&self, path: &Path) -> Result<()> {
         let remove = || {
             self.gate(Operation::Remove)?;
+            self.note(&Event::Removed(path))?;
             std::fs::remove_file(path)
         };
         match remove() {
@@ -211,7 +269,8 @@ impl Fs {
     pub(crate) fn sync_dir(&self, path: &Path) -> Result<()> {
         let sync = || {
             self.gate(Operation::SyncDir)?;
-            File::open(path)?.sync_all()
+            File::open(path)?.sync_all()?;
+            self.note(&Event::SyncedDir(path))
         };
         sync().map_err(|source| io_error("sync folder", path, source))
     }
@@ -280,6 +339,7 @@ impl FsFile {
     /// Writes all bytes at `offset`.
     pub(crate) fn write_all_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
         let write = || {
+            self.fs.note(&Event::Change { file: &self.file, offset, length: bytes.len() as u64 })?;
             if let Some((length, error)) = self.fs.failing_write(bytes.len()) {
                 self.file.write_all_at(bytes.get(..length).unwrap_or_default(), offset)?;
                 return Err(error);
@@ -293,7 +353,8 @@ impl FsFile {
     pub(crate) fn sync_data(&self) -> Result<()> {
         let sync = || {
             self.fs.gate(Operation::Sync)?;
-            self.file.sync_data()
+            self.file.sync_data()?;
+            self.fs.note(&Event::Synced(&self.file))
         };
         sync().map_err(|source| io_error("sync", &self.path, source))
     }
@@ -302,7 +363,8 @@ impl FsFile {
     pub(crate) fn sync_all(&self) -> Result<()> {
         let sync = || {
             self.fs.gate(Operation::Sync)?;
-            self.file.sync_all()
+            self.file.sync_all()?;
+            self.fs.note(&Event::Synced(&self.file))
         };
         sync().map_err(|source| io_error("sync", &self.path, source))
     }
@@ -311,6 +373,7 @@ impl FsFile {
     pub(crate) fn cut(&self, length: u64) -> Result<()> {
         let cut = || {
             self.fs.gate(Operation::Truncate)?;
+            self.fs.note(&Event::Change { file: &self.file, offset: length, length: u64::MAX })?;
             self.file.set_len(length)
         };
         cut().map_err(|source| io_error("cut", &self.path, source))
@@ -319,6 +382,7 @@ impl FsFile {
 
 impl Write for FsFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.fs.note(&Event::Append(&self.file))?;
         if let Some((length, error)) = self.fs.failing_write(bytes.len()) {
             self.file.write_all(bytes.get(..length).unwrap_or_default())?;
             return Err(error);

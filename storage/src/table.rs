@@ -46,6 +46,16 @@ pub(crate) struct Table {
     commits_since_checkpoint: u64,
     files: Vec<DataFile>,
     hashes: HashMap<String, u128>,
+    unsettled: Option<Unsettled>,
+}
+
+/// A commit whose outcome could not be read back.
+#[derive(Debug)]
+struct Unsettled {
+    version: u64,
+    entry: Bytes,
+    new: Vec<NewFile>,
+    watermark: u64,
 }
 
 /// How a commit ended, when it did.
@@ -53,6 +63,15 @@ pub(crate) struct Table {
 pub(crate) struct Commit {
     /// Whether the commit is known to survive a power cut. If not, the WAL must be kept until one that is.
     pub(crate) durable: bool,
+}
+
+/// How an unsettled commit ended.
+#[derive(Debug)]
+pub(crate) enum Settled {
+    /// It stands, with this watermark.
+    Stands(u64),
+    /// It does not; these files are in no commit.
+    Failed(Vec<NewFile>),
 }
 
 impl Table {
@@ -88,6 +107,7 @@ impl Table {
             commits_since_checkpoint: 0,
             files: Vec::new(),
             hashes: HashMap::new(),
+            unsettled: None,
         };
         let delta = table.handle().await?;
         let state = delta.snapshot().map_err(cannot("read"))?;
@@ -139,7 +159,8 @@ impl Table {
     /// Commits new files and the watermark that they reach, in one step.
     ///
     /// # Errors
-    /// [`StorageError::Table`] or [`StorageError::Io`]: the commit is not there, and the same files may be tried again.
+    /// [`StorageError::Table`] or [`StorageError::Io`]: the commit is not there, and its files may be removed, unless
+    /// [`Table::is_unsettled`] says that nobody knows.
     pub(crate) async fn append(&mut self, new: &[NewFile], watermark: u64, now: UnixNanos) -> Result<Commit> {
         let entry = Bytes::from(actions::append(new, APP_ID, watermark, now));
         let log_store = self.builder()?.build_storage().map_err(cannot("open"))?;
@@ -148,14 +169,19 @@ impl Table {
             let outcome = write_entry(&log_store, version, &entry).await;
             let durable = outcome.is_ok();
             // A failure may have come after the entry was in place, so what stands there decides.
-            match log_store.read_commit_entry(version).await.map_err(cannot("read"))? {
+            let found = match log_store.read_commit_entry(version).await {
+                Ok(found) => found,
+                Err(error) => {
+                    self.unsettled = Some(Unsettled { version, entry, new: new.to_vec(), watermark });
+                    return Err(cannot("read")(error));
+                }
+            };
+            match found {
                 Some(found) if found == entry => {
-                    self.version = version;
-                    self.commits_since_checkpoint = self.commits_since_checkpoint.saturating_add(1);
-                    new.iter().for_each(|file| self.push(actions::added(file)));
                     if let Err(error) = outcome {
                         tracing::warn!(%error, version, "the commit stands but may not be on disk yet");
                     }
+                    self.adopt(version, new);
                     return Ok(Commit { durable });
                 }
                 Some(foreign) => self.follow(version, &foreign)?,
@@ -163,6 +189,39 @@ impl Table {
             }
         }
         Err(refusal("commit to", format!("lost against {RACES_MAX} other writers")))
+    }
+
+    /// Whether the last commit may or may not stand.
+    pub(crate) fn is_unsettled(&self) -> bool {
+        self.unsettled.is_some()
+    }
+
+    /// Finds out how an unsettled commit ended: its watermark when it stands, its files when they can go.
+    ///
+    /// # Errors
+    /// [`StorageError::Table`] when the log still cannot be read; nothing may be committed until then.
+    pub(crate) async fn settle(&mut self) -> Result<Option<Settled>> {
+        let Some(unsettled) = self.unsettled.take() else {
+            return Ok(None);
+        };
+        let log_store = self.builder()?.build_storage().map_err(cannot("open"))?;
+        match log_store.read_commit_entry(unsettled.version).await {
+            Err(error) => {
+                self.unsettled = Some(unsettled);
+                Err(cannot("read")(error))
+            }
+            Ok(Some(found)) if found == unsettled.entry => {
+                self.adopt(unsettled.version, &unsettled.new);
+                Ok(Some(Settled::Stands(unsettled.watermark)))
+            }
+            Ok(_) => Ok(Some(Settled::Failed(unsettled.new))),
+        }
+    }
+
+    fn adopt(&mut self, version: u64, new: &[NewFile]) {
+        self.version = version;
+        self.commits_since_checkpoint = self.commits_since_checkpoint.saturating_add(1);
+        new.iter().for_each(|file| self.push(actions::added(file)));
     }
 
     /// Another writer, say another engine's OPTIMIZE, took the version. Its changes to the list of files are ours

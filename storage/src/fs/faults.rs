@@ -1,9 +1,11 @@
 //! A disk that fails on demand: the k-th write, sync or rename, a full disk, or a crash after which nothing works.
 
+mod power;
+
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::Operation;
+use super::{Event, Operation};
 
 /// How an operation fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +33,8 @@ struct State {
     crash_at: Option<u64>,
     crashed: bool,
     disk_full: bool,
+    /// Kept only where a test wants to cut the power.
+    unsynced: Option<power::Unsynced>,
 }
 
 /// What a test orders the disk to do. Share it with [`crate::Store::open_with_faults`].
@@ -65,6 +69,23 @@ impl Faults {
     /// as far as the disk can tell. A write that dies leaves its first half.
     pub fn crash_at(&self, operation: u64) {
         self.state().crash_at = Some(operation);
+    }
+
+    /// Keeps note of what is not synced from now on, so that [`Faults::cut_power`] can take it back.
+    pub fn watch_syncs(&self) {
+        self.state().unsynced = Some(power::Unsynced::default());
+    }
+
+    /// Takes back what was written and not synced, or part of it. To be called when nobody uses the folder.
+    ///
+    /// # Errors
+    /// What kept a file from being put back.
+    pub fn cut_power(&self, random: &mut crate::testing::Seeded) -> io::Result<()> {
+        self.state().unsynced.as_mut().map_or(Ok(()), |unsynced| unsynced.cut(random))
+    }
+
+    pub(super) fn note(&self, event: &Event<'_>) -> io::Result<()> {
+        self.state().unsynced.as_mut().map_or(Ok(()), |unsynced| unsynced.note(event))
     }
 
     /// Whether the crash has happened.

@@ -101,6 +101,7 @@ impl ObjectStore for SyncedStore {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> object_store::Result<GetResult> {
+        self.fs.check_read().map_err(|error| generic(error.into()))?;
         self.inner.get_opts(location, options).await
     }
 

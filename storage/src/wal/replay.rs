@@ -51,6 +51,9 @@ impl Replayer<'_> {
     /// # Errors
     /// [`crate::StorageError::Io`] when a segment cannot be read at all. Damage inside a segment is no error.
     pub(crate) fn run(&self) -> Result<Replayed> {
+        if !self.read_only {
+            segment::remove_blanks(self.fs, self.folder)?;
+        }
         let numbers = segment::numbers(self.fs, self.folder)?;
         let mut out = Replayed::default();
         out.resume.next_seq = self.watermark.saturating_add(1);

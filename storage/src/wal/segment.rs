@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::fs::{Fs, FsFile};
+use crate::fs::{Fs, FsFile, TEMPORARY_SUFFIX, temporary_name};
 use crate::{Result, StorageError, UnixNanos};
 
 const MAGIC: [u8; 8] = *b"DAYTWAL1";
@@ -72,36 +72,69 @@ pub(crate) fn numbers(fs: &Fs, folder: &Path) -> Result<Vec<u64>> {
     Ok(numbers)
 }
 
-/// Creates a segment of `bytes` bytes, zero-filled, its header, size and name on disk.
+/// A zero-filled file without header or final name, made ahead of time.
+#[derive(Debug)]
+pub(crate) struct Blank {
+    file: FsFile,
+    path: PathBuf,
+    /// Its size.
+    pub(crate) bytes: u64,
+}
+
+/// Makes a blank for the segment of that number.
 ///
 /// # Errors
 /// [`StorageError::DiskFull`] or [`StorageError::Io`]; no file is left then, as far as the disk allows.
-pub(crate) fn create(fs: &Fs, folder: &Path, header: &SegmentHeader, bytes: u64) -> Result<FsFile> {
+pub(crate) fn prepare(fs: &Fs, folder: &Path, number: u64, bytes: u64) -> Result<Blank> {
     // Room for two: filling the disk to the brim would keep the flush, which frees segments, from working.
     if fs.free_bytes(folder).is_some_and(|free| free < bytes.saturating_mul(2)) {
         return Err(StorageError::DiskFull { path: folder.to_owned() });
     }
-    let path = path(folder, header.number);
+    let path = temporary_name(&path(folder, number));
     fs.remove(&path)?;
     let file = fs.create(&path)?;
-    let filled = fill(&file, header, bytes).and_then(|()| fs.sync_dir(folder));
-    if let Err(error) = filled {
-        drop(file);
-        if let Err(left) = fs.remove(&path) {
-            tracing::warn!(path = %path.display(), error = %left, "an unfinished wal segment is left");
-        }
-        return Err(error);
+    match fill(&file, bytes) {
+        Ok(()) => Ok(Blank { file, path, bytes }),
+        Err(error) => Err(discarded(fs, &path, error)),
     }
-    Ok(file)
 }
 
-fn fill(file: &FsFile, header: &SegmentHeader, bytes: u64) -> Result<()> {
+/// Makes a blank the segment that the header names; its header, size and name are on disk then.
+///
+/// # Errors
+/// [`StorageError::Io`]; no file is left then, as far as the disk allows.
+pub(crate) fn begin(fs: &Fs, folder: &Path, blank: Blank, header: &SegmentHeader) -> Result<FsFile> {
+    let target = path(folder, header.number);
+    let begun = blank.file.write_all_at(&header.encode(), 0).and_then(|()| blank.file.sync_all());
+    begun.map_err(|error| discarded(fs, &blank.path, error))?;
+    fs.rename(&blank.path, &target).map_err(|error| discarded(fs, &blank.path, error))?;
+    fs.sync_dir(folder).map_err(|error| discarded(fs, &target, error))?;
+    Ok(blank.file)
+}
+
+/// Removes what a crash left of blanks.
+///
+/// # Errors
+/// [`StorageError::Io`] when the folder cannot be listed.
+pub(crate) fn remove_blanks(fs: &Fs, folder: &Path) -> Result<()> {
+    let names = fs.list(folder)?;
+    names.iter().filter(|name| name.ends_with(TEMPORARY_SUFFIX)).try_for_each(|name| fs.remove(&folder.join(name)))
+}
+
+fn fill(file: &FsFile, bytes: u64) -> Result<()> {
     let mut offset = 0;
     while offset < bytes {
         let piece = usize::try_from(bytes - offset).unwrap_or(usize::MAX).min(ZEROS.len());
         file.write_all_at(ZEROS.get(..piece).unwrap_or_default(), offset)?;
         offset += piece as u64;
     }
-    file.write_all_at(&header.encode(), 0)?;
     file.sync_all()
+}
+
+/// Removes a file that is not to be; gives the reason back.
+fn discarded(fs: &Fs, path: &Path, reason: StorageError) -> StorageError {
+    if let Err(error) = fs.remove(path) {
+        tracing::warn!(path = %path.display(), %error, "an unfinished wal segment is left");
+    }
+    reason
 }

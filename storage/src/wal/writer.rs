@@ -7,11 +7,12 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Instant;
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
-use super::segment::{self, HEADER_BYTES, SegmentHeader};
+use super::segment::{self, Blank, HEADER_BYTES, SegmentHeader};
 use super::{frame, health::Health, retention::Segments};
 use crate::dedup::Answer;
 use crate::fs::{Fs, FsFile};
@@ -23,6 +24,9 @@ const ROUND_BYTES_MAX: u64 = 8 << 20;
 const SCRATCH_BYTES_MAX: usize = 16 << 20;
 /// 16 GiB of segments that no flush has covered: the flush has been failing for long, so nothing more is taken.
 pub(crate) const WAL_BYTES_MAX: u64 = 16 << 30;
+
+/// Smaller segments are made faster than a thread starts.
+const PREPARED_BYTES_MIN: u64 = 1 << 20;
 
 /// Why a request was not stored; the cloneable form of what [`StorageError`] says to every waiter of a round.
 #[derive(Debug, Clone)]
@@ -158,7 +162,24 @@ pub(crate) struct Writer {
     pub(crate) health: Arc<Health>,
     resume: Resume,
     active: Option<Active>,
+    prepared: Option<Prepared>,
     scratch: Vec<u8>,
+}
+
+/// The next segment's blank, being made on a thread of its own, so that no request waits for 128 MiB of zeros.
+#[derive(Debug)]
+struct Prepared(JoinHandle<Result<Blank>>);
+
+impl Prepared {
+    fn start(fs: Fs, folder: PathBuf, number: u64, bytes: u64) -> Option<Self> {
+        let make = move || segment::prepare(&fs, &folder, number, bytes);
+        std::thread::Builder::new().name("daytwo-wal-blank".to_owned()).spawn(make).ok().map(Self)
+    }
+
+    /// Waits for it. A failure is no matter: the same is tried again, in front of the one who needs it.
+    fn finish(self) -> Option<Blank> {
+        self.0.join().ok()?.ok()
+    }
 }
 
 impl Writer {
@@ -172,7 +193,18 @@ impl Writer {
         health: Arc<Health>,
         resume: Resume,
     ) -> Self {
-        Self { fs, folder, clock, segment_bytes, segments, health, resume, active: None, scratch: Vec::new() }
+        Self {
+            fs,
+            folder,
+            clock,
+            segment_bytes,
+            segments,
+            health,
+            resume,
+            active: None,
+            prepared: None,
+            scratch: Vec::new(),
+        }
     }
 
     /// Serves the queue until it is closed and empty.
@@ -180,11 +212,25 @@ impl Writer {
         while let Some(first) = queue.blocking_recv() {
             let round = gather(first, &mut queue);
             match self.commit(&round) {
-                Ok(first_seq) => rounds.stored((first_seq..).zip(round).collect()),
+                Ok(first_seq) => {
+                    rounds.stored((first_seq..).zip(round).collect());
+                    self.prepare_next();
+                }
                 Err(error) => rounds.refused(round, &Refusal::of(error)),
             }
         }
         self.seal();
+        // Its file is removed at the next open; joining keeps the folder's lock until it is whole.
+        drop(self.prepared.take().and_then(Prepared::finish));
+    }
+
+    /// Begins the next segment when half of this one is full.
+    fn prepare_next(&mut self) {
+        let half_full = self.active.as_ref().is_some_and(|active| active.end >= active.size / 2);
+        if half_full && self.prepared.is_none() && self.segment_bytes >= PREPARED_BYTES_MIN {
+            let number = self.resume.next_number;
+            self.prepared = Prepared::start(self.fs.clone(), self.folder.clone(), number, self.segment_bytes);
+        }
     }
 
     /// Puts a round on disk; returns the seq of its first request.
@@ -225,7 +271,12 @@ impl Writer {
             previous_end: self.resume.previous_end,
             created: self.clock.now(),
         };
-        let file = segment::create(&self.fs, &self.folder, &header, size)?;
+        let blank = match self.prepared.take().and_then(Prepared::finish) {
+            Some(blank) if blank.bytes >= size => blank,
+            _ => segment::prepare(&self.fs, &self.folder, header.number, size)?,
+        };
+        let size = blank.bytes;
+        let file = segment::begin(&self.fs, &self.folder, blank, &header)?;
         let end = HEADER_BYTES as u64;
         self.resume.next_number = header.number.saturating_add(1);
         self.resume.previous_end = end;

@@ -145,3 +145,24 @@ async fn loop_until_full(store: &Store) -> StorageError {
     }
     panic!("the buffer never fills")
 }
+
+/// Scenario: requests of 100 KiB fill several segments that are large enough to be made ahead of time.
+/// Guarantees: every request is stored once, no unfinished segment is left after a restart.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn segments_are_made_ahead() {
+    let mut home = Home::new();
+    home.config.wal_segment_bytes = 1 << 20;
+    let store = home.open().await;
+    for seed in 0..60 {
+        let (mut frame, batch) = seeded_frame(seed, 2, START);
+        let mut payload = frame.payload.to_vec();
+        payload.resize(100 << 10, 0);
+        frame.payload = payload.into();
+        store.append(frame, batch).await.unwrap();
+    }
+    assert!(home.wal_files().len() >= 6);
+    drop(store);
+    let store = home.open().await;
+    assert_eq!(found(&store.snapshot()), expected((0..60).map(|seed| (seed, 2))));
+    assert!(home.wal_files().iter().all(|path| !path.to_string_lossy().ends_with(".tmp")));
+}

@@ -15,11 +15,21 @@ const SEEDS: std::ops::Range<u64> = 0..60;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answered_requests_survive_a_crash_at_any_point() {
     for seed in SEEDS {
-        lives(seed).await;
+        lives(seed, false).await;
     }
 }
 
-async fn lives(seed: u64) {
+/// Scenario: as above, and with each death the power goes: what no sync confirmed is lost, wholly or in part, data and
+/// names independently of each other.
+/// Guarantees: the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answered_requests_survive_a_power_cut_at_any_point() {
+    for seed in SEEDS {
+        lives(seed, true).await;
+    }
+}
+
+async fn lives(seed: u64, power_cut: bool) {
     let mut random = Seeded::new(seed);
     let home = Home::new();
     let (mut answered, mut unknown) = (Vec::new(), Vec::new());
@@ -27,6 +37,9 @@ async fn lives(seed: u64) {
     for life in 0..4 {
         let faults = Arc::new(Faults::default());
         faults.crash_at(1 + random.below(60));
+        if power_cut {
+            faults.watch_syncs();
+        }
         if let Ok(store) = home.open_with(Arc::clone(&faults)).await {
             for _ in 0..30 {
                 if random.percent(15) {
@@ -43,6 +56,10 @@ async fn lives(seed: u64) {
                     break;
                 }
             }
+        }
+        if power_cut {
+            home.until_unlocked().await;
+            faults.cut_power(&mut random).unwrap_or_else(|error| panic!("SEED={seed} life {life}: {error}"));
         }
         let store = home.open().await;
         check(&store, &answered, &unknown, &format!("SEED={seed} life {life}")).await;

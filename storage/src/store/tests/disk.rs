@@ -129,6 +129,7 @@ async fn a_flush_that_fails_anywhere_loses_and_doubles_nothing() {
             Operation::Rename,
             Operation::Link,
             Operation::Remove,
+            Operation::Read,
         ] {
             for skip in 0..4 {
                 check_failing_flush(operation, skip, kind).await;
@@ -149,6 +150,8 @@ async fn check_failing_flush(operation: Operation, skip: u64, kind: FaultKind) {
     let outcome = store.flush().await;
     assert_eq!(found(&store.snapshot()), all, "{context}: {outcome:?}");
     faults.heal();
+    append(&store, 3, 4).await.unwrap();
+    let all = expected([(1, 4), (2, 4), (3, 4)]);
     store.flush().await.unwrap();
     let snapshot = store.snapshot();
     assert_eq!(found(&snapshot), all, "{context}");

@@ -60,6 +60,19 @@ impl Home {
         }
     }
 
+    /// Waits until the last thread of a dropped store is gone.
+    pub(super) async fn until_unlocked(&self) {
+        let fs = crate::fs::Fs::default();
+        while self.config.data_dir.is_dir()
+            && matches!(
+                crate::lock::FolderLock::exclusive(&fs, &self.config.data_dir),
+                Err(StorageError::Locked { .. })
+            )
+        {
+            tokio::task::yield_now().await;
+        }
+    }
+
     pub(super) async fn open_read_only(&self) -> Result<Arc<Store>> {
         let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as Arc<dyn Clock>;
         Store::open_read_only(self.config.clone(), clock, Arc::new(SeededReplay)).await
