@@ -26,7 +26,7 @@ export async function bundle({ out = join(here, "dist"), dev = false } = {}) {
     bundle: true,
     splitting: true,
     format: "esm",
-    target: ["es2022"],
+    target: ["es2023"],
     jsx: "automatic",
     jsxImportSource: "preact",
     minify: !dev,

@@ -16,10 +16,13 @@ type PageModule = { default: ComponentType<{ parameters: Parameters }> };
 const ROUTES: { pattern: string; title: string; load: () => Promise<PageModule> }[] = [
   { pattern: "/", title: "Home", load: () => import("./pages/home") },
   { pattern: "/slo", title: "SLOs", load: () => import("./pages/slo-board") },
+  { pattern: "/slo/:id", title: "SLO", load: () => import("./pages/slo-detail") },
   { pattern: "/deployments", title: "Deployments", load: () => import("./pages/deployments") },
+  { pattern: "/deployments/:service/:version", title: "Deployment", load: () => import("./pages/deployment") },
   { pattern: "/services", title: "Services", load: () => import("./pages/services") },
   { pattern: "/services/:service", title: "Service", load: () => import("./pages/service") },
   { pattern: "/traces", title: "Traces", load: () => import("./pages/traces") },
+  { pattern: "/trace/:id", title: "Trace", load: () => import("./pages/trace") },
   { pattern: "/sql", title: "SQL", load: () => import("./pages/sql") },
   { pattern: "/status", title: "Status", load: () => import("./pages/status") },
   { pattern: "/start", title: "Getting started", load: () => import("./pages/start") },

@@ -28,7 +28,10 @@ export function useApi<T>(path: string | null, live = true): Loaded<T> {
   const [held, setHeld] = useState<Held<T>>({ data: null, error: null, loading: path !== null, at: 0, path: null });
   const [attempt, setAttempt] = useState(0);
   const asked = useRef<string | null>(null);
-  const beat = live ? tick.value : 0;
+  // A load that is not live keeps the beat it had: ending the refresh must not ask once more.
+  const lastBeat = useRef(0);
+  if (live) lastBeat.current = tick.value;
+  const beat = lastBeat.current;
   useEffect(() => {
     if (path === null) { setHeld({ data: null, error: null, loading: false, at: 0, path: null }); return undefined; }
     const abort = new AbortController();
