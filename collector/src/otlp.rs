@@ -1,5 +1,21 @@
 //! The OTLP protocol: decoding, transports, statuses.
 #![deny(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 
+mod body;
 pub mod decode;
+pub(crate) mod export;
+pub(crate) mod grpc;
+pub(crate) mod http;
 pub(crate) mod inflate;
+mod status;
+
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use http_body_util::combinators::UnsyncBoxBody;
+
+/// Body of an answer.
+pub(crate) type ReplyBody = UnsyncBoxBody<Bytes, Infallible>;
+
+/// An answer, on either transport.
+pub(crate) type Reply = ::http::Response<ReplyBody>;

@@ -1,0 +1,102 @@
+//! The byte budget of all requests in work: taken before a body is read or inflated, given back once it is answered.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// The budget.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    bytes: Arc<Semaphore>,
+    bytes_max: usize,
+    wait: Duration,
+}
+
+impl Admission {
+    pub(crate) fn new(bytes_max: usize, wait: Duration) -> Self {
+        Self { bytes: Arc::new(Semaphore::new(bytes_max.min(Semaphore::MAX_PERMITS))), bytes_max, wait }
+    }
+
+    /// An empty share, to be grown.
+    pub(crate) fn share(self: &Arc<Self>) -> Share {
+        Share { admission: Arc::clone(self), permit: None, unused: 0 }
+    }
+
+    /// Bytes taken now.
+    pub(crate) fn inflight_bytes(&self) -> usize {
+        self.bytes_max.saturating_sub(self.bytes.available_permits())
+    }
+}
+
+/// What one request holds of the budget; given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Share {
+    admission: Arc<Admission>,
+    permit: Option<OwnedSemaphorePermit>,
+    /// Taken ahead and not spent yet.
+    unused: usize,
+}
+
+impl Share {
+    /// Takes `bytes` ahead of their use, waiting for others to finish if need be; false when the wait was in vain.
+    pub(crate) async fn prepare(&mut self, bytes: usize) -> bool {
+        let missing = bytes.saturating_sub(self.unused);
+        let Ok(permits) = u32::try_from(missing) else { return false };
+        if permits == 0 {
+            return true;
+        }
+        let acquire = Arc::clone(&self.admission.bytes).acquire_many_owned(permits);
+        match tokio::time::timeout(self.admission.wait, acquire).await {
+            Ok(Ok(permit)) => {
+                self.add(permit, missing);
+                true
+            }
+            Ok(Err(_)) | Err(_) => false,
+        }
+    }
+
+    /// Spends `bytes` without waiting.
+    pub(crate) fn try_spend(&mut self, bytes: usize) -> bool {
+        let missing = bytes.saturating_sub(self.unused);
+        let Ok(permits) = u32::try_from(missing) else { return false };
+        if permits > 0 {
+            match Arc::clone(&self.admission.bytes).try_acquire_many_owned(permits) {
+                Ok(permit) => self.add(permit, missing),
+                Err(_) => return false,
+            }
+        }
+        self.unused = self.unused.saturating_sub(bytes);
+        true
+    }
+
+    fn add(&mut self, permit: OwnedSemaphorePermit, bytes: usize) {
+        self.unused = self.unused.saturating_add(bytes);
+        match &mut self.permit {
+            Some(held) => held.merge(permit),
+            None => self.permit = Some(permit),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Scenario: one request holds most of the budget; another asks for more than is left, then the first ends.
+    /// Guarantees: the second is refused while it must, admitted after, and all bytes come back.
+    #[tokio::test(start_paused = true)]
+    async fn budget_is_exact() {
+        let admission = Arc::new(Admission::new(100, Duration::from_millis(100)));
+        let (mut first, mut second) = (admission.share(), admission.share());
+        assert!(first.prepare(60).await && first.prepare(80).await && first.try_spend(80));
+        assert_eq!(admission.inflight_bytes(), 80);
+        assert!(!second.prepare(21).await && !second.try_spend(21));
+        assert!(second.try_spend(20));
+        drop(first);
+        assert!(second.prepare(80).await);
+        assert_eq!(admission.inflight_bytes(), 100);
+        drop(second);
+        assert_eq!(admission.inflight_bytes(), 0);
+    }
+}

@@ -1,0 +1,121 @@
+//! [`Collector`]: binds the two listeners; [`BoundCollector`]: serves them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use daytwo_storage::{Clock, Store};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::error::{CollectorError, Result};
+use crate::otlp::export::{Ingest, Sink};
+use crate::server::{Protocol, serve};
+use crate::{CollectorConfig, IngestTelemetry};
+
+/// The last part of the drain, in which requests still in work are answered "stopping" and the answers go out.
+const LAST_ANSWERS: Duration = Duration::from_millis(500);
+
+/// The OTLP receivers.
+#[derive(Debug, Clone, Copy)]
+pub struct Collector;
+
+impl Collector {
+    /// Takes both addresses; nothing is accepted before [`BoundCollector::serve`].
+    ///
+    /// # Errors
+    /// [`CollectorError::Config`] for settings out of range, [`CollectorError::Bind`] for an address that cannot be had.
+    pub async fn bind(config: CollectorConfig, store: Arc<Store>, clock: Arc<dyn Clock>) -> Result<BoundCollector> {
+        Self::bind_sink(config, store, clock).await
+    }
+
+    pub(crate) async fn bind_sink(
+        config: CollectorConfig,
+        sink: Arc<dyn Sink>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<BoundCollector> {
+        let problems = config.problems();
+        if !problems.is_empty() {
+            return Err(CollectorError::Config { problems });
+        }
+        let (grpc, grpc_addr) = listen(config.grpc_addr, "collector.grpc_addr").await?;
+        let (http, http_addr) = listen(config.http_addr, "collector.http_addr").await?;
+        Ok(BoundCollector { grpc, grpc_addr, http, http_addr, ingest: Arc::new(Ingest::new(config, sink, clock)) })
+    }
+}
+
+async fn listen(addr: SocketAddr, key: &'static str) -> Result<(TcpListener, SocketAddr)> {
+    let failed = |source| CollectorError::Bind { addr, key, source };
+    let listener = TcpListener::bind(addr).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}
+
+/// The receivers with their ports, ready to serve.
+pub struct BoundCollector {
+    grpc: TcpListener,
+    grpc_addr: SocketAddr,
+    http: TcpListener,
+    http_addr: SocketAddr,
+    ingest: Arc<Ingest>,
+}
+
+impl std::fmt::Debug for BoundCollector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BoundCollector")
+            .field("grpc_addr", &self.grpc_addr)
+            .field("http_addr", &self.http_addr)
+            .finish_non_exhaustive()
+    }
+}
+
+impl BoundCollector {
+    /// Where OTLP/gRPC listens.
+    pub fn grpc_addr(&self) -> SocketAddr {
+        self.grpc_addr
+    }
+
+    /// Where OTLP/HTTP listens.
+    pub fn http_addr(&self) -> SocketAddr {
+        self.http_addr
+    }
+
+    /// The receivers' counters; they outlive the receivers.
+    pub fn telemetry(&self) -> Arc<IngestTelemetry> {
+        Arc::clone(self.ingest.telemetry())
+    }
+
+    /// Serves until `shutdown` is cancelled. Then nothing new is accepted, requests in work get `drain_timeout` to
+    /// finish, and those that do not are answered as retryable. The store may be closed once this returns.
+    pub async fn serve(self, shutdown: CancellationToken) {
+        let Self { grpc, grpc_addr, http, http_addr, ingest } = self;
+        info!(%grpc_addr, %http_addr, "OTLP receivers are listening");
+        let kill = CancellationToken::new();
+        let listeners = async {
+            tokio::join!(
+                serve(grpc, Protocol::Grpc, Arc::clone(&ingest), shutdown.clone(), kill.clone()),
+                serve(http, Protocol::Http, Arc::clone(&ingest), shutdown.clone(), kill.clone()),
+            );
+            ingest.tasks().close();
+            ingest.tasks().wait().await;
+        };
+        let drain_timeout = ingest.config().drain_timeout;
+        let watchdog = async {
+            shutdown.cancelled().await;
+            tokio::time::sleep(drain_timeout.saturating_sub(LAST_ANSWERS)).await;
+            ingest.deadline().cancel();
+            tokio::time::sleep(LAST_ANSWERS).await;
+            kill.cancel();
+            tokio::time::sleep(LAST_ANSWERS).await;
+            warn!("some requests did not finish within the drain time");
+        };
+        tokio::select! {
+            () = listeners => info!("OTLP receivers have drained"),
+            () = watchdog => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

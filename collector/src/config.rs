@@ -1,0 +1,84 @@
+//! Settings of the receivers: plain values; components such as the store and the clock are arguments.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+/// Settings of the receivers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CollectorConfig {
+    /// Where OTLP/gRPC listens. Port 0 takes any free port.
+    pub grpc_addr: SocketAddr,
+    /// Where OTLP/HTTP listens. Port 0 takes any free port.
+    pub http_addr: SocketAddr,
+    /// Largest body of a request, after decompression. Larger ones are refused for good: RESOURCE_EXHAUSTED, 413.
+    pub request_bytes_max: usize,
+    /// Bytes of all requests in work at once, received and decompressed. Past it, requests are refused for now. Raising it
+    /// takes larger bursts at the price of memory. At least twice `request_bytes_max`.
+    pub inflight_bytes_max: usize,
+    /// How long a request waits for its share of that budget before it is refused.
+    pub admission_wait: Duration,
+    /// How long a connection may take for a request's head, and may pause within a body.
+    pub read_timeout: Duration,
+    /// How long a body may take in all.
+    pub body_timeout: Duration,
+    /// Connections per listener; more are closed at once.
+    pub connections_max: usize,
+    /// Age at which a connection is asked to reconnect, so that load balancers can spread it anew.
+    pub connection_age_max: Duration,
+    /// How long requests in work may take to finish at shutdown.
+    pub drain_timeout: Duration,
+}
+
+impl Default for CollectorConfig {
+    fn default() -> Self {
+        Self {
+            grpc_addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 4317)),
+            http_addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 4318)),
+            request_bytes_max: 64 << 20,
+            inflight_bytes_max: 256 << 20,
+            admission_wait: Duration::from_millis(100),
+            read_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(120),
+            connections_max: 4096,
+            connection_age_max: Duration::from_secs(1800),
+            drain_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+impl CollectorConfig {
+    /// Everything that is wrong with the settings: key, value and rule, one sentence each.
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        let largest = usize::try_from(u32::MAX >> 1).unwrap_or(usize::MAX);
+        if self.request_bytes_max == 0 || self.request_bytes_max > largest {
+            problems.push(format!("collector.request_bytes_max = {}: must be 1 to {largest}", self.request_bytes_max));
+        }
+        if self.inflight_bytes_max < self.request_bytes_max.saturating_mul(2) {
+            problems.push(format!(
+                "collector.inflight_bytes_max = {}: must be at least twice collector.request_bytes_max ({})",
+                self.inflight_bytes_max, self.request_bytes_max
+            ));
+        }
+        if self.connections_max == 0 {
+            problems.push("collector.connections_max = 0: must be at least 1".to_owned());
+        }
+        problems
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Scenario: the defaults, and each setting out of its range.
+    /// Guarantees: the defaults are fine; every problem is reported at once, by key.
+    #[test]
+    fn problems_are_all_reported() {
+        assert_eq!(CollectorConfig::default().problems(), Vec::<String>::new());
+        let bad = CollectorConfig { request_bytes_max: 0, connections_max: 0, ..CollectorConfig::default() };
+        assert_eq!(bad.problems().len(), 2);
+        let small = CollectorConfig { inflight_bytes_max: 1 << 20, ..CollectorConfig::default() };
+        assert!(small.problems().join("").contains("collector.inflight_bytes_max"));
+    }
+}

@@ -1,0 +1,150 @@
+//! OTLP/HTTP: `POST /v1/traces`, protobuf and JSON by content type, over HTTP/1.1 and HTTP/2.
+//!
+//! Every refusal has a `google.rpc.Status` as its body, in the request's own encoding, or in JSON when that is unknown.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use daytwo_storage::{PayloadCompression, PayloadFormat};
+use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HeaderMap, HeaderValue, RETRY_AFTER};
+use http::{Method, Request as HttpRequest, Response};
+use http_body::Body;
+use http_body_util::{BodyExt, Full};
+use prost::Message;
+
+use super::Reply;
+use super::body::{drain, read};
+use super::export::{Answer, Ingest, Request};
+use super::grpc::{response, stopping};
+use super::status::Refusal;
+
+const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// Answers one request.
+pub(crate) async fn serve<B>(ingest: Arc<Ingest>, request: HttpRequest<B>) -> Reply
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: std::fmt::Display,
+{
+    let (parts, mut body) = request.into_parts();
+    let format = format(&parts.headers);
+    let result = export(&ingest, &parts, &format, &mut body).await;
+    ingest.telemetry().count_request(match format {
+        Ok(PayloadFormat::Protobuf) => "http_protobuf",
+        Ok(PayloadFormat::Json) => "http_json",
+        Err(_) => "http_other",
+    });
+    let format = format.unwrap_or(PayloadFormat::Json);
+    match result {
+        Ok(answer) => accepted(answer, format),
+        Err(refusal) => {
+            ingest.count_refusal(&refusal);
+            // Reading on would tell a client that waits for 100-continue to send what nobody wants.
+            if !body.is_end_stream() && !parts.headers.contains_key(EXPECT) {
+                ingest.tasks().spawn(drain(body, ingest.config().request_bytes_max));
+            }
+            refused(&refusal, format)
+        }
+    }
+}
+
+async fn export<B>(
+    ingest: &Arc<Ingest>,
+    parts: &http::request::Parts,
+    format: &Result<PayloadFormat, Refusal>,
+    body: &mut B,
+) -> Result<Answer, Refusal>
+where
+    B: Body<Data = Bytes> + Send + Unpin,
+    B::Error: std::fmt::Display,
+{
+    if !matches!(parts.uri.path(), "/v1/traces" | "/v1/traces/") {
+        return Err(Refusal::NotFound(parts.uri.path().to_owned()));
+    }
+    if parts.method != Method::POST {
+        return Err(Refusal::MethodNotAllowed);
+    }
+    let format = format.clone()?;
+    let compression = compression(&parts.headers)?;
+    let declared = body.size_hint().exact().map(|length| usize::try_from(length).unwrap_or(usize::MAX));
+    let mut share = ingest.admit()?;
+    let limits = ingest.body_limits(ingest.config().request_bytes_max);
+    let reading = read(body, limits, &mut share, |_| Ok(declared));
+    let payload = tokio::select! {
+        payload = reading => payload?,
+        () = ingest.deadline().cancelled() => return Err(stopping()),
+    };
+    ingest.export(Request { payload, format, compression, share }).await
+}
+
+fn format(headers: &HeaderMap) -> Result<PayloadFormat, Refusal> {
+    let kind = headers.get(CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
+    let essence = kind.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
+    if essence.eq_ignore_ascii_case(b"application/x-protobuf") {
+        Ok(PayloadFormat::Protobuf)
+    } else if essence.eq_ignore_ascii_case(b"application/json") {
+        Ok(PayloadFormat::Json)
+    } else {
+        Err(Refusal::UnsupportedContentType(shown(kind)))
+    }
+}
+
+fn compression(headers: &HeaderMap) -> Result<PayloadCompression, Refusal> {
+    let mut encodings = headers.get_all(CONTENT_ENCODING).iter();
+    let (first, second) = (encodings.next(), encodings.next());
+    let encoding = first.map_or(&[][..], HeaderValue::as_bytes).trim_ascii();
+    if second.is_some() {
+        return Err(Refusal::UnsupportedEncoding("several".to_owned()));
+    }
+    match encoding.to_ascii_lowercase().as_slice() {
+        b"" | b"none" | b"identity" => Ok(PayloadCompression::None),
+        b"gzip" | b"x-gzip" => Ok(PayloadCompression::Gzip),
+        b"zstd" => Ok(PayloadCompression::Zstd),
+        _ => Err(Refusal::UnsupportedEncoding(shown(encoding))),
+    }
+}
+
+/// What a client sent, cut to what an error message can carry.
+fn shown(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes.get(..100).unwrap_or(bytes)).into_owned()
+}
+
+fn accepted(answer: Answer, format: PayloadFormat) -> Reply {
+    let body = match format {
+        PayloadFormat::Protobuf => response(answer).encode_to_vec(),
+        PayloadFormat::Json if answer.rejected == 0 => b"{}".to_vec(),
+        PayloadFormat::Json => {
+            let Answer { rejected, message } = answer;
+            let partial = serde_json::json!({"rejectedSpans": rejected.to_string(), "errorMessage": message});
+            serde_json::json!({ "partialSuccess": partial }).to_string().into_bytes()
+        }
+    };
+    reply(body, format)
+}
+
+fn refused(refusal: &Refusal, format: PayloadFormat) -> Reply {
+    let body = match format {
+        PayloadFormat::Protobuf => refusal.to_protobuf(),
+        PayloadFormat::Json => refusal.to_json(),
+    };
+    let mut reply = reply(body, format);
+    *reply.status_mut() = refusal.http_status();
+    if let Some(delay) = refusal.retry_after() {
+        reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from(delay.as_secs().max(1)));
+    }
+    if *refusal == Refusal::MethodNotAllowed {
+        reply.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+    }
+    reply
+}
+
+fn reply(body: Vec<u8>, format: PayloadFormat) -> Reply {
+    let mut reply = Response::new(Full::new(Bytes::from(body)).boxed_unsync());
+    let kind = match format {
+        PayloadFormat::Protobuf => PROTOBUF,
+        PayloadFormat::Json => JSON,
+    };
+    reply.headers_mut().insert(CONTENT_TYPE, kind);
+    reply
+}

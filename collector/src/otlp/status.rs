@@ -1,0 +1,246 @@
+//! The one place where a refusal becomes a gRPC status and an HTTP status.
+//!
+//! OTLP clients drop what is refused for good and send again what is refused for now, and they tell the two apart by
+//! code alone. So everything that may pass is UNAVAILABLE or 503 with a delay, and only that.
+
+use std::time::Duration;
+
+use daytwo_storage::StorageError;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt, pb};
+
+use super::decode::DecodeError;
+use super::inflate::InflateError;
+
+/// Why a request is refused for now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shed {
+    /// The byte budget is spent.
+    MemoryBudget,
+    /// The store asks for a pause.
+    StoreBusy,
+    /// The store's buffer is full.
+    StoreFull,
+    /// The disk is full.
+    DiskFull,
+    /// The store takes no writes.
+    ReadOnly,
+    /// A write failed.
+    StoreIo,
+    /// The body came too slowly or the connection broke.
+    SlowBody,
+    /// The server is stopping.
+    ShuttingDown,
+    /// A bug was contained; nothing was stored, or storing it again is recognised.
+    Panic,
+}
+
+impl Shed {
+    /// The name under which it is counted.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::MemoryBudget => "memory_budget",
+            Self::StoreBusy => "store_busy",
+            Self::StoreFull => "store_full",
+            Self::DiskFull => "disk_full",
+            Self::ReadOnly => "read_only",
+            Self::StoreIo => "store_io",
+            Self::SlowBody => "slow_body",
+            Self::ShuttingDown => "shutting_down",
+            Self::Panic => "panic",
+        }
+    }
+
+    /// When to try again: what usually passes in a moment soon, what needs an operator late.
+    fn retry_after(self) -> Duration {
+        Duration::from_secs(match self {
+            Self::MemoryBudget | Self::SlowBody | Self::Panic => 1,
+            Self::StoreBusy | Self::StoreFull | Self::StoreIo | Self::ShuttingDown => 2,
+            Self::DiskFull | Self::ReadOnly => 30,
+        })
+    }
+}
+
+/// Why a request is not accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The body cannot be decoded or decompressed.
+    Malformed(String),
+    /// The compression is not one of ours.
+    UnsupportedEncoding(String),
+    /// gRPC says "compressed" and not how.
+    EncodingMissing,
+    /// The content type is not one of ours.
+    UnsupportedContentType(String),
+    /// Another method than POST.
+    MethodNotAllowed,
+    /// Another path or service.
+    NotFound(String),
+    /// Over the limit of a request.
+    TooLarge {
+        /// The limit.
+        bytes_max: usize,
+    },
+    /// The client's own deadline passed.
+    DeadlineExceeded,
+    /// For now.
+    Shed(Shed, String),
+    /// The store failed in a way that sending again cannot help.
+    Internal(String),
+}
+
+impl Refusal {
+    /// The name under which it is counted.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Malformed(_) => "malformed",
+            Self::UnsupportedEncoding(_) | Self::EncodingMissing => "unsupported_encoding",
+            Self::UnsupportedContentType(_) => "unsupported_content_type",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::NotFound(_) => "not_found",
+            Self::TooLarge { .. } => "too_large",
+            Self::DeadlineExceeded => "deadline_exceeded",
+            Self::Shed(shed, _) => shed.name(),
+            Self::Internal(_) => "internal",
+        }
+    }
+
+    /// THE table: gRPC code and HTTP status.
+    fn codes(&self) -> (Code, http::StatusCode) {
+        use http::StatusCode;
+        match self {
+            Self::Malformed(_) => (Code::InvalidArgument, StatusCode::BAD_REQUEST),
+            Self::UnsupportedEncoding(_) => (Code::Unimplemented, StatusCode::UNSUPPORTED_MEDIA_TYPE),
+            Self::EncodingMissing => (Code::Internal, StatusCode::BAD_REQUEST),
+            Self::UnsupportedContentType(_) => (Code::InvalidArgument, StatusCode::UNSUPPORTED_MEDIA_TYPE),
+            Self::MethodNotAllowed => (Code::Unimplemented, StatusCode::METHOD_NOT_ALLOWED),
+            Self::NotFound(_) => (Code::Unimplemented, StatusCode::NOT_FOUND),
+            Self::TooLarge { .. } => (Code::ResourceExhausted, StatusCode::PAYLOAD_TOO_LARGE),
+            Self::DeadlineExceeded => (Code::DeadlineExceeded, StatusCode::SERVICE_UNAVAILABLE),
+            Self::Shed(..) => (Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE),
+            Self::Internal(_) => (Code::Internal, StatusCode::INTERNAL_SERVER_ERROR),
+        }
+    }
+
+    /// The HTTP status.
+    pub(crate) fn http_status(&self) -> http::StatusCode {
+        self.codes().1
+    }
+
+    /// The delay to ask for; only what is refused for now has one.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        if let Self::Shed(shed, _) = self { Some(shed.retry_after()) } else { None }
+    }
+
+    /// What to tell the client.
+    pub(crate) fn message(&self) -> String {
+        match self {
+            Self::Malformed(message) | Self::Internal(message) | Self::Shed(_, message) => message.clone(),
+            Self::UnsupportedEncoding(encoding) => {
+                format!("compression {encoding:?} is not supported; send gzip, zstd or none")
+            }
+            Self::EncodingMissing => "the message is marked as compressed and grpc-encoding is missing".to_owned(),
+            Self::UnsupportedContentType(kind) => {
+                format!("content type {kind:?} is not supported; send application/x-protobuf or application/json")
+            }
+            Self::MethodNotAllowed => "only POST is allowed here".to_owned(),
+            Self::NotFound(what) => format!("{what} is not served here; this server takes traces only, at /v1/traces"),
+            Self::TooLarge { bytes_max } => {
+                format!("the request is larger than {bytes_max} bytes after decompression; send smaller batches")
+            }
+            Self::DeadlineExceeded => "the deadline of the request passed; it may have been stored".to_owned(),
+        }
+    }
+
+    /// The gRPC status, with RetryInfo or BadRequest in its details.
+    pub(crate) fn to_grpc(&self) -> Status {
+        let (code, message) = (self.codes().0, self.message());
+        let details = match self {
+            Self::Shed(shed, _) => ErrorDetails::with_retry_info(Some(shed.retry_after())),
+            Self::Malformed(_) => ErrorDetails::with_bad_request_violation("body", message.clone()),
+            _ => return Status::new(code, message),
+        };
+        Status::with_error_details(code, message, details)
+    }
+
+    /// The `google.rpc.Status` in protobuf.
+    pub(crate) fn to_protobuf(&self) -> Vec<u8> {
+        use prost::Message;
+        let status = self.to_grpc();
+        if status.details().is_empty() {
+            let plain = pb::Status { code: i32::from(status.code()), message: self.message(), details: Vec::new() };
+            return plain.encode_to_vec();
+        }
+        status.details().to_vec()
+    }
+
+    /// The `google.rpc.Status` in JSON.
+    pub(crate) fn to_json(&self) -> Vec<u8> {
+        let message = self.message();
+        let detail = match self {
+            Self::Shed(shed, _) => Some(serde_json::json!({
+                "@type": "type.googleapis.com/google.rpc.RetryInfo",
+                "retryDelay": format!("{}s", shed.retry_after().as_secs()),
+            })),
+            Self::Malformed(_) => Some(serde_json::json!({
+                "@type": "type.googleapis.com/google.rpc.BadRequest",
+                "fieldViolations": [{"field": "body", "description": message}],
+            })),
+            _ => None,
+        };
+        let mut status = serde_json::json!({"code": i32::from(self.codes().0), "message": message});
+        if let (Some(detail), Some(object)) = (detail, status.as_object_mut()) {
+            object.insert("details".to_owned(), serde_json::Value::Array(vec![detail]));
+        }
+        status.to_string().into_bytes()
+    }
+}
+
+impl From<InflateError> for Refusal {
+    fn from(error: InflateError) -> Self {
+        match error {
+            InflateError::Malformed(_) => Self::Malformed(error.to_string()),
+            InflateError::TooLarge { bytes_max } => Self::TooLarge { bytes_max },
+            InflateError::NoRoom => Self::no_room(),
+        }
+    }
+}
+
+impl From<DecodeError> for Refusal {
+    fn from(error: DecodeError) -> Self {
+        match error {
+            DecodeError::Malformed(_) => Self::Malformed(error.to_string()),
+            DecodeError::Batch(_) => Self::Internal(error.to_string()),
+        }
+    }
+}
+
+impl From<&StorageError> for Refusal {
+    fn from(error: &StorageError) -> Self {
+        let message = format!("not stored: {error}");
+        match error {
+            StorageError::Full { .. } => Self::Shed(Shed::StoreFull, message),
+            StorageError::DiskFull { .. } => Self::Shed(Shed::DiskFull, message),
+            StorageError::ReadOnly { .. } => Self::Shed(Shed::ReadOnly, message),
+            StorageError::Io { .. } => Self::Shed(Shed::StoreIo, message),
+            StorageError::TooLarge { limit_bytes, .. } => {
+                Self::TooLarge { bytes_max: usize::try_from(*limit_bytes).unwrap_or(usize::MAX) }
+            }
+            StorageError::Locked { .. }
+            | StorageError::Corrupt { .. }
+            | StorageError::Table { .. }
+            | StorageError::Arrow(_)
+            | StorageError::Parquet(_) => Self::Internal(message),
+        }
+    }
+}
+
+impl Refusal {
+    /// The byte budget is spent.
+    pub(crate) fn no_room() -> Self {
+        Self::Shed(Shed::MemoryBudget, "too many bytes are in work; send the request again later".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests;
