@@ -45,6 +45,8 @@
 //!
 //! [group commit]: writer
 
+#![deny(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
+
 pub(crate) mod frame;
 pub(crate) mod health;
 pub(crate) mod reader;

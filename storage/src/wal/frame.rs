@@ -36,7 +36,7 @@ pub(crate) struct Parsed {
 /// [`StorageError::TooLarge`]; `out` is unchanged then.
 pub(crate) fn encode(frame: &Frame, seq: u64, epoch: u64, out: &mut Vec<u8>) -> Result<()> {
     let rejected = encode_positions(&frame.rejected);
-    let header_length = FIXED + rejected.len() + CRC;
+    let header_length = sum([FIXED, rejected.len(), CRC]);
     check_limits(frame.payload.len(), header_length)?;
     let start = out.len();
     out.extend_from_slice(&MAGIC);
@@ -61,9 +61,9 @@ pub(crate) fn encode(frame: &Frame, seq: u64, epoch: u64, out: &mut Vec<u8>) -> 
 /// # Errors
 /// [`StorageError::TooLarge`] for a frame that no segment takes.
 pub(crate) fn encoded_length(frame: &Frame) -> Result<u64> {
-    let header = FIXED + encode_positions(&frame.rejected).len() + CRC;
+    let header = sum([FIXED, encode_positions(&frame.rejected).len(), CRC]);
     check_limits(frame.payload.len(), header)?;
-    Ok((header + frame.payload.len() + CRC) as u64)
+    Ok(sum([header, frame.payload.len(), CRC]) as u64)
 }
 
 fn check_limits(payload: usize, header: usize) -> Result<()> {
@@ -73,6 +73,11 @@ fn check_limits(payload: usize, header: usize) -> Result<()> {
     };
     check(payload, PAYLOAD_BYTES_MAX)?;
     check(header, HEADER_BYTES_MAX)
+}
+
+/// Lengths are checked against limits far below where this saturates.
+fn sum<const N: usize>(parts: [usize; N]) -> usize {
+    parts.into_iter().fold(0, usize::saturating_add)
 }
 
 fn length_u32(length: usize) -> [u8; 4] {
@@ -106,11 +111,12 @@ pub(crate) fn parse(bytes: &[u8], epoch: Option<u64>) -> Result<Parsed, NotAFram
     let received = UnixNanos(i64::from_le_bytes(fields.take()?));
     let count = fields.u32()?;
     let rejected = decode_positions(covered.get(FIXED..).unwrap_or_default(), count).ok_or(NotAFrame)?;
-    let body = bytes.get(header_length..header_length + payload_length + CRC).ok_or(NotAFrame)?;
+    let length = sum([header_length, payload_length, CRC]);
+    let body = bytes.get(header_length..length).ok_or(NotAFrame)?;
     let payload = Bytes::copy_from_slice(verified(body).ok_or(NotAFrame)?);
     let (format, compression) = (format_of(format)?, compression_of(compression)?);
     let frame = Frame { payload, format, compression, request_hash, received, rejected };
-    Ok(Parsed { seq, frame, length: header_length + payload_length + CRC })
+    Ok(Parsed { seq, frame, length })
 }
 
 /// The epoch of the frame at the start of `bytes`, which parses.
@@ -122,7 +128,7 @@ pub(crate) fn epoch_of(bytes: &[u8]) -> Option<u64> {
 /// First position at or after `from` where a frame may begin.
 pub(crate) fn next_candidate(bytes: &[u8], from: usize) -> Option<usize> {
     let rest = bytes.get(from..)?;
-    rest.windows(MAGIC.len()).position(|window| window == MAGIC).map(|found| from + found)
+    rest.windows(MAGIC.len()).position(|window| window == MAGIC).map(|found| from.saturating_add(found))
 }
 
 /// The bytes before a trailing CRC that matches them.

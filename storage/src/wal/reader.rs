@@ -29,16 +29,16 @@ pub(crate) fn read(bytes: &[u8]) -> Contents {
     let mut epoch = header.map(|header| header.epoch);
     let (mut frames, mut damaged) = (Vec::new(), Vec::new());
     let mut at = HEADER_BYTES.min(bytes.len());
-    let end = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+    let end = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last.saturating_add(1));
     while at < end {
         match frame::parse(bytes.get(at..).unwrap_or_default(), epoch) {
             Ok(parsed) => {
                 epoch = epoch.or_else(|| frame::epoch_of(bytes.get(at..)?));
-                let next = at + parsed.length;
+                let next = at.saturating_add(parsed.length);
                 frames.push((at, parsed));
                 at = next;
             }
-            Err(frame::NotAFrame) => match next_frame(bytes, at + 1, epoch) {
+            Err(frame::NotAFrame) => match next_frame(bytes, at.saturating_add(1), epoch) {
                 Some(next) => {
                     damaged.push(at..next);
                     at = next;
@@ -58,6 +58,6 @@ fn next_frame(bytes: &[u8], from: usize, epoch: Option<u64>) -> Option<usize> {
         if frame::parse(bytes.get(candidate..)?, epoch).is_ok() {
             return Some(candidate);
         }
-        from = candidate + 1;
+        from = candidate.saturating_add(1);
     }
 }

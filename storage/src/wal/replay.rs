@@ -58,7 +58,7 @@ impl Replayer<'_> {
         let mut out = Replayed::default();
         out.resume.next_seq = self.watermark.saturating_add(1);
         for (index, &number) in numbers.iter().enumerate() {
-            let next = numbers.get(index + 1).map(|&next| (next, self.header_of(next)));
+            let next = numbers.get(index.saturating_add(1)).map(|&next| (next, self.header_of(next)));
             self.segment(number, next, &mut out)?;
         }
         Ok(out)
@@ -196,7 +196,7 @@ impl Replayer<'_> {
         reason: String,
         out: &mut Replayed,
     ) -> Result<()> {
-        let range = offset..offset + parsed.length;
+        let range = offset..offset.saturating_add(parsed.length);
         let reason = format!("the request cannot be decoded: {reason}");
         self.set_aside(number, bytes, range, None, &reason, out)
     }

@@ -48,7 +48,7 @@ impl SegmentHeader {
         if covered.first_chunk() != Some(&MAGIC) || crc32c::crc32c(covered) != u32::from_le_bytes(*crc) {
             return None;
         }
-        let number = |at: usize| covered.get(at..at + 8)?.try_into().ok().map(u64::from_le_bytes);
+        let number = |at: usize| covered.get(at..)?.first_chunk().copied().map(u64::from_le_bytes);
         Some(Self {
             number: number(8)?,
             epoch: number(16)?,
@@ -124,9 +124,9 @@ pub(crate) fn remove_blanks(fs: &Fs, folder: &Path) -> Result<()> {
 fn fill(file: &FsFile, bytes: u64) -> Result<()> {
     let mut offset = 0;
     while offset < bytes {
-        let piece = usize::try_from(bytes - offset).unwrap_or(usize::MAX).min(ZEROS.len());
+        let piece = usize::try_from(bytes.saturating_sub(offset)).unwrap_or(usize::MAX).min(ZEROS.len());
         file.write_all_at(ZEROS.get(..piece).unwrap_or_default(), offset)?;
-        offset += piece as u64;
+        offset = offset.saturating_add(piece as u64);
     }
     file.sync_all()
 }

@@ -1,5 +1,7 @@
 //! The log's bytes, healthy and damaged.
 
+#![expect(clippy::arithmetic_side_effects, clippy::indexing_slicing, reason = "a panic here is a failed test")]
+
 use proptest::prelude::*;
 
 use super::frame::{self, Parsed};
