@@ -324,11 +324,11 @@ proptest! {
     #[test]
     fn damage_in_a_span_stays_there(request in strategies::request(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
         let inner = request.resource_spans.iter().flat_map(|group| &group.scope_spans).flat_map(|group| &group.spans).next();
-        let mut victim = inner.cloned().unwrap_or_else(|| super::span(2)).encode_to_vec();
+        let mut victim = inner.cloned().unwrap_or_else(|| span(2)).encode_to_vec();
         prop_assume!(!victim.is_empty());
         let position = at.index(victim.len());
         victim[position] = byte;
-        let body = request_of_raw_spans(&[super::span(1).encode_to_vec(), victim, super::span(3).encode_to_vec()]);
+        let body = request_of_raw_spans(&[span(1).encode_to_vec(), victim, span(3).encode_to_vec()]);
         let decoded = protobuf(&body, RECEIVED, &Limits::default()).unwrap();
         prop_assert_eq!(decoded.received, 3);
         let names = texts(&decoded, col::NAME);

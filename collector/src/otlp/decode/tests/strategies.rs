@@ -7,7 +7,7 @@ pub(super) fn value() -> impl Strategy<Value = Option<AnyValue>> {
         Just(None),
         Just(Some(AnyValue { value: None })),
         ".{0,12}".prop_map(|text| of(Value::StringValue(text))),
-        any::<bool>().prop_map(|value| any_bool(value)),
+        any::<bool>().prop_map(any_bool),
         any::<i64>().prop_map(|number| of(Value::IntValue(number))),
         any::<f64>().prop_map(|number| of(Value::DoubleValue(number))),
         prop::collection::vec(any::<u8>(), 0..9).prop_map(|bytes| of(Value::BytesValue(bytes))),
