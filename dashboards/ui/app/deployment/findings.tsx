@@ -54,7 +54,7 @@ const SERVICE: Column<Finding> = {
 };
 
 const COLUMNS: Column<Finding>[] = [
-  { id: "operation", head: "Operation", class: "clip", value: (one) => placeWords(one), cell: (one) => <Place one={one} /> },
+  { id: "operation", head: "Operation", class: "clip place", value: (one) => placeWords(one), cell: (one) => <Place one={one} /> },
   { id: "verdict", head: "Verdict", class: "nowrap", value: (one) => one.state, cell: (one) => <VerdictChip state={one.state} also={one.state === "INHERITED" ? null : classWord(one.class)} /> },
   { id: "before", head: "Traces", number: true, value: (one) => one.traces_before, cell: (one) => <span class="muted" title={count(one.traces_before)}>{short(one.traces_before)}</span> },
   { id: "after", head: "after", number: true, value: (one) => one.traces_after, cell: (one) => <span class="muted" title={count(one.traces_after)}>{short(one.traces_after)}</span> },
