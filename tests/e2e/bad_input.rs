@@ -8,7 +8,9 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
-use crate::harness::{PATIENCE, PythonClient, Server, ServerOptions, eventually, get_json, post, serve, sql, try_request};
+use crate::harness::{
+    PATIENCE, PythonClient, Server, ServerOptions, eventually, get_json, post, serve, sql, try_request,
+};
 
 /// Runs `daytwo serve` that is expected to give up at once.
 fn refused(folder: &Path, data_dir: &Path, config: &str) -> String {
@@ -30,7 +32,13 @@ fn occupied_port_and_folder_are_named() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let held = TcpListener::bind(taken).unwrap();
     let config = folder.path().join("port.toml");
-    fs::write(&config, format!("[collector]\ngrpc_addr = \"{taken}\"\nhttp_addr = \"127.0.0.1:0\"\n[dashboards]\naddr = \"127.0.0.1:0\"\n")).unwrap();
+    fs::write(
+        &config,
+        format!(
+            "[collector]\ngrpc_addr = \"{taken}\"\nhttp_addr = \"127.0.0.1:0\"\n[dashboards]\naddr = \"127.0.0.1:0\"\n"
+        ),
+    )
+    .unwrap();
     let data_dir = folder.path().join("data");
     let output = daytwo(&["serve", "--config", config.to_str().unwrap(), "--data-dir", data_dir.to_str().unwrap()]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -92,8 +100,17 @@ fn garbage_and_bombs_bounce_off() {
 fn hostile_sql_is_refused() {
     let server = Server::start();
     let chain = format!("SELECT {}", vec!["1"; 20_000].join("+"));
-    for query in ["DROP TABLE spans", "COPY spans TO '/tmp/x'", "SELECT * FROM '/etc/passwd'", "SELECT FROM WHERE", "SET x = 1", chain.as_str(),
-        "CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '/etc/passwd'", "SELECT 1; SELECT 2", "SELECT * FROM generate_series(1, 1000000000000)"] {
+    for query in [
+        "DROP TABLE spans",
+        "COPY spans TO '/tmp/x'",
+        "SELECT * FROM '/etc/passwd'",
+        "SELECT FROM WHERE",
+        "SET x = 1",
+        chain.as_str(),
+        "CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '/etc/passwd'",
+        "SELECT 1; SELECT 2",
+        "SELECT * FROM generate_series(1, 1000000000000)",
+    ] {
         let body = serde_json::json!({"query": query}).to_string();
         let answer = post(server.at.web, "/api/v1/sql", &[("content-type", "application/json")], body.as_bytes());
         assert_eq!(answer.status, 400, "{}: {}", &query[..query.len().min(60)], answer.text());
@@ -106,7 +123,8 @@ fn hostile_sql_is_refused() {
 /// Guarantees: it starts, says what is missing, and answers with all the rest.
 #[test]
 fn damaged_files_hide_nothing_else() {
-    let options = ServerOptions { config: "[storage]\nflush_interval = \"1s\"\n".to_owned(), ..ServerOptions::default() };
+    let options =
+        ServerOptions { config: "[storage]\nflush_interval = \"1s\"\n".to_owned(), ..ServerOptions::default() };
     let folder = TempDir::new().unwrap();
     let options = ServerOptions { data_dir: Some(folder.path().join("data")), ..options };
     let server = Server::start_with(&options);
@@ -121,8 +139,17 @@ fn damaged_files_hide_nothing_else() {
     let server = Server::start_with(&options);
     let rows = sql(server.at.web, "SELECT count(*) FROM spans");
     assert_eq!(rows[0][0], "30", "one file's spans are left");
-    let answer = post(server.at.web, "/api/v1/sql", &[("content-type", "application/json")], br#"{"query":"SELECT count(*) FROM spans"}"#);
-    assert!(!answer.json()["partial"].as_array().unwrap().is_empty(), "the answer says that it is not whole: {}", answer.text());
+    let answer = post(
+        server.at.web,
+        "/api/v1/sql",
+        &[("content-type", "application/json")],
+        br#"{"query":"SELECT count(*) FROM spans"}"#,
+    );
+    assert!(
+        !answer.json()["partial"].as_array().unwrap().is_empty(),
+        "the answer says that it is not whole: {}",
+        answer.text()
+    );
 }
 
 /// Scenario: the file system of the data folder runs full under load, then gets room again.
@@ -182,7 +209,8 @@ fn big_span() -> String {
     use std::sync::atomic::{AtomicU64, Ordering};
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let number = NEXT.fetch_add(1, Ordering::SeqCst);
-    let noise: String = (0..60_000_u64).map(|i| char::from(b'a' + u8::try_from((i * i * 31 + i * number) % 26).unwrap())).collect();
+    let noise: String =
+        (0..60_000_u64).map(|i| char::from(b'a' + u8::try_from((i * i * 31 + i * number) % 26).unwrap())).collect();
     format!(
         r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{{"traceId":"{number:032x}","spanId":"{number:016x}","name":"{noise}",
         "startTimeUnixNano":"1700000000000000000","endTimeUnixNano":"1700000000000000001"}}]}}]}}]}}"#
@@ -227,6 +255,9 @@ fn strangers_on_the_port_do_no_harm() {
     let server = Server::start();
     let at: SocketAddr = server.at.web;
     std::net::TcpStream::connect(at).unwrap().write_all(b"\x16\x03\x01\x02\x00 hello\r\n\r\n").unwrap();
-    std::net::TcpStream::connect(at).unwrap().write_all(b"POST /api/v1/sql HTTP/1.1\r\ncontent-length: 10\r\n\r\n{").unwrap();
+    std::net::TcpStream::connect(at)
+        .unwrap()
+        .write_all(b"POST /api/v1/sql HTTP/1.1\r\ncontent-length: 10\r\n\r\n{")
+        .unwrap();
     assert_eq!(try_request(at, "GET", "/healthz", &[], &[]).unwrap().status, 200);
 }

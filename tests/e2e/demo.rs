@@ -81,7 +81,10 @@ fn assert_own_finding(verdict: &Value) {
     let own = own.unwrap_or_else(|| panic!("POST /charge is not among the findings: {verdict}"));
     assert_eq!(own["state"], "FAIL", "{own}");
     let number = |key: &str| own[key].as_f64().unwrap_or_else(|| panic!("{key} is missing: {own}"));
-    assert!(number("ratio_low") > 1.05 && number("ratio_low") <= number("ratio") && number("ratio") <= number("ratio_high"), "{own}");
+    assert!(
+        number("ratio_low") > 1.05 && number("ratio_low") <= number("ratio") && number("ratio") <= number("ratio_high"),
+        "{own}"
+    );
     assert!((1.2..2.2).contains(&number("ratio")), "the effect that was built in is +60 %: {own}");
     assert!(number("traces_before") >= 50.0 && number("traces_after") >= 50.0, "{own}");
 }

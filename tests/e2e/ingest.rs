@@ -57,7 +57,8 @@ fn node_sdk_exports_arrive_whole() {
 #[test]
 fn a_span_posted_by_hand_is_visible_at_once() {
     let server = Server::start();
-    let answer = post(server.at.http, "/v1/traces", &[("content-type", "application/json")], hand_made_span().as_bytes());
+    let answer =
+        post(server.at.http, "/v1/traces", &[("content-type", "application/json")], hand_made_span().as_bytes());
     assert_eq!((answer.status, answer.text().as_str()), (200, "{}"));
     let id = "5b8efff798038103d269b633813fc60c";
     let trace = get_json(server.at.web, &format!("/api/v1/traces/{id}"));

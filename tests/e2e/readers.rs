@@ -8,7 +8,8 @@ use crate::harness::{PythonClient, Server, ServerOptions, sql};
 /// Guarantees: both see exactly the rows that our SQL sees, values and types included.
 #[test]
 fn python_readers_see_the_rows_that_sql_sees() {
-    let options = ServerOptions { config: "[storage]\nflush_interval = \"1s\"\n".to_owned(), ..ServerOptions::default() };
+    let options =
+        ServerOptions { config: "[storage]\nflush_interval = \"1s\"\n".to_owned(), ..ServerOptions::default() };
     let server = Server::start_with(&options);
     PythonClient::export("grpc", &format!("http://{}", server.at.grpc), "gzip", "read", 50);
     server.wait_flushed();

@@ -8,7 +8,9 @@ use serde_json::Value;
 /// The folder into which `tests/run` installed the Python environment.
 #[expect(clippy::disallowed_methods, reason = "the test runner says where it installed the tools")]
 pub(crate) fn tools_dir() -> PathBuf {
-    std::env::var("DAYTWO_TEST_TOOLS").map(PathBuf::from).expect("run the tests by tests/run, which installs what they need")
+    std::env::var("DAYTWO_TEST_TOOLS")
+        .map(PathBuf::from)
+        .expect("run the tests by tests/run, which installs what they need")
 }
 
 fn repository() -> &'static Path {
@@ -21,7 +23,13 @@ pub(crate) struct PythonClient;
 
 impl PythonClient {
     /// Exports traces; gives their ids.
-    pub(crate) fn export(protocol: &str, endpoint: &str, compression: &str, service: &str, traces: usize) -> Vec<String> {
+    pub(crate) fn export(
+        protocol: &str,
+        endpoint: &str,
+        compression: &str,
+        service: &str,
+        traces: usize,
+    ) -> Vec<String> {
         let printed = Self::run("export.py", &[protocol, endpoint, compression, service, "v1", &traces.to_string()]);
         assert_eq!(printed["exported"], true, "the SDK says that it could not export");
         serde_json::from_value(printed["trace_ids"].clone()).unwrap()
@@ -40,7 +48,13 @@ pub(crate) struct NodeClient;
 
 impl NodeClient {
     /// Exports traces; gives their ids.
-    pub(crate) fn export(protocol: &str, endpoint: &str, compression: &str, service: &str, traces: usize) -> Vec<String> {
+    pub(crate) fn export(
+        protocol: &str,
+        endpoint: &str,
+        compression: &str,
+        service: &str,
+        traces: usize,
+    ) -> Vec<String> {
         let script = tools_dir().join("node/export.mjs");
         let args = [protocol, endpoint, compression, service, "v1", &traces.to_string()];
         let printed = last_json(Command::new("node").arg(script).args(args).output().unwrap());
@@ -51,5 +65,6 @@ impl NodeClient {
 fn last_json(output: Output) -> Value {
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "client failed:\n{stdout}{stderr}");
-    serde_json::from_str(stdout.lines().last().unwrap_or_default()).unwrap_or_else(|error| panic!("{error}: {stdout}{stderr}"))
+    serde_json::from_str(stdout.lines().last().unwrap_or_default())
+        .unwrap_or_else(|error| panic!("{error}: {stdout}{stderr}"))
 }

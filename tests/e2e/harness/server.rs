@@ -68,8 +68,7 @@ impl Server {
 
     /// Sends SIGTERM.
     pub(crate) fn signal_terminate(&self) {
-        let pid = rustix::process::Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        assert!(Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap().success());
     }
 
     /// The process id.
@@ -103,11 +102,19 @@ impl Drop for Server {
 
 /// The command line of `daytwo serve` with free ports.
 pub(crate) fn serve(folder: &Path, data_dir: &Path, addr_file: &Path, config: &str) -> Command {
-    let ports = "[collector]\ngrpc_addr = \"127.0.0.1:0\"\nhttp_addr = \"127.0.0.1:0\"\n[dashboards]\naddr = \"127.0.0.1:0\"\n";
+    let ports =
+        "[collector]\ngrpc_addr = \"127.0.0.1:0\"\nhttp_addr = \"127.0.0.1:0\"\n[dashboards]\naddr = \"127.0.0.1:0\"\n";
     let config_file = folder.join("daytwo.toml");
     fs::write(&config_file, format!("{config}\n{ports}")).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_daytwo"));
-    command.arg("serve").arg("--data-dir").arg(data_dir).arg("--config").arg(config_file).arg("--addr-file").arg(addr_file);
+    command
+        .arg("serve")
+        .arg("--data-dir")
+        .arg(data_dir)
+        .arg("--config")
+        .arg(config_file)
+        .arg("--addr-file")
+        .arg(addr_file);
     command.stdin(Stdio::null());
     command.stdout(fs::File::create(folder.join("stdout")).unwrap());
     command.stderr(fs::File::create(folder.join("stderr")).unwrap());
