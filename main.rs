@@ -1,2 +1,157 @@
-//! Placeholder.
-fn main() {}
+//! The `daytwo` command line: what there is to type. What each command does is in `cli`.
+//!
+//! Only this package reads arguments, the environment and configuration files, installs the log, takes signals and ends the
+//! process; the libraries are given values.
+
+#![forbid(unsafe_code)]
+
+mod cli;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Ingestion allocates and frees large blocks on several threads at once; mimalloc gives them back sooner than the system's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Distributed-tracing collector that judges every deployment.
+///
+/// Spans come in over OTLP (gRPC 4317, HTTP 4318), are kept as Parquet files in a local folder, and answer one question on
+/// http://127.0.0.1:8080: did this release make anything worse?
+#[derive(Debug, Parser)]
+#[command(name = "daytwo", version, disable_help_subcommand = true, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server: OTLP in, API and board on one port.
+    Serve(ServeArgs),
+    /// Run the server together with a simulated shop that releases a bad version after 30 seconds.
+    #[cfg(any())]
+    Demo(DemoArgs),
+    /// Answer one SQL query, from a running server or straight from a data folder.
+    #[cfg(any())]
+    Query(QueryArgs),
+    /// Ask a running server for the verdict on a release; the exit code is 0 for pass, 1 for fail, 2 for anything else.
+    Verdict(VerdictArgs),
+    /// Show or check the configuration.
+    Config(ConfigArgs),
+}
+
+/// Where the configuration comes from.
+#[derive(Debug, Args)]
+struct ConfigSource {
+    /// Configuration file (TOML). Without it the defaults hold; see `daytwo config example`.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Folder for everything that is stored; created when missing. Stands over the configuration.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct ServeArgs {
+    #[command(flatten)]
+    source: ConfigSource,
+    /// Write the addresses of the open ports to this file, as JSON, once requests are served.
+    #[arg(long, value_name = "FILE")]
+    addr_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct DemoArgs {
+    /// Folder for the demo's spans; created when missing.
+    #[arg(long, value_name = "DIR", default_value = "daytwo-demo")]
+    data_dir: PathBuf,
+    /// Port of the board. Without it: 8080, or any free port when that one is taken.
+    #[arg(long)]
+    port: Option<u16>,
+    /// Write the addresses of the open ports to this file, as JSON, once requests are served.
+    #[arg(long, value_name = "FILE")]
+    addr_file: Option<PathBuf>,
+    /// Stop after this long instead of running until Ctrl-C, as in 90s or 5m.
+    #[arg(long, value_name = "TIME", value_parser = cli::time)]
+    stop_after: Option<Duration>,
+}
+
+#[derive(Debug, Args)]
+struct QueryArgs {
+    /// The query, as in 'SELECT service_name, count(*) FROM spans GROUP BY 1'.
+    sql: String,
+    /// The running server to ask.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080", conflicts_with = "data_dir")]
+    url: String,
+    /// Read this data folder instead of asking a server; no server may use it at the time.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Form of the answer.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+}
+
+/// Form of a query's answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Aligned columns.
+    Table,
+    /// The JSON of the HTTP API.
+    Json,
+    /// Comma-separated values.
+    Csv,
+    /// An Arrow IPC stream.
+    Arrow,
+}
+
+#[derive(Debug, Args)]
+struct VerdictArgs {
+    /// `service.name` of what was released.
+    #[arg(long)]
+    service: String,
+    /// `service.version` of the release.
+    #[arg(long)]
+    version: String,
+    /// `deployment.environment.name`, if the service runs in several.
+    #[arg(long)]
+    env: Option<String>,
+    /// Ask again until the verdict stands, at most this long, as in 10m.
+    #[arg(long, value_name = "TIME", value_parser = cli::time)]
+    wait: Option<Duration>,
+    /// The running server to ask.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    url: String,
+}
+
+#[derive(Debug, Args)]
+struct ConfigArgs {
+    #[command(subcommand)]
+    action: ConfigAction,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigAction {
+    /// Show the configuration in force: defaults, file, environment and flags together.
+    Print(ConfigSource),
+    /// Name every problem of the configuration; the exit code is 0 when there is none.
+    Check(ConfigSource),
+    /// Show every key with its explanation and default, ready to be edited.
+    Example,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Serve(args) => cli::serve(args),
+        #[cfg(any())]
+        Command::Demo(args) => cli::demo(args),
+        #[cfg(any())]
+        Command::Query(args) => cli::query(args),
+        Command::Verdict(args) => cli::verdict(args),
+        Command::Config(args) => cli::config_command(args),
+    };
+    outcome.unwrap_or_else(|failure| cli::report(&failure))
+}

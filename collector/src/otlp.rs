@@ -1,5 +1,5 @@
 //! The OTLP protocol: decoding, transports, statuses.
-#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::indexing_slicing))]
+#![deny(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 
 mod body;
 pub mod decode;

@@ -1,5 +1,4 @@
 // The interactive part of the trace page: fold, zoom, selection, find and the keys that drive them.
-import type { ComponentChildren } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { count, ns, percent } from "../core/format";
 import { useKeys } from "../core/keys";
@@ -16,7 +15,7 @@ import { Waterfall } from "./waterfall";
 /** Zooming writes to the URL this long after the last step: browsers limit how often the address may change. */
 const SETTLE_MS = 250;
 
-export function WaterfallView({ model, tabs }: { model: Model; tabs: ComponentChildren }) {
+export function WaterfallView({ model }: { model: Model }) {
   const [fold, setFold] = useState<Fold>(() => (query.value["fold"] === "all" ? openAll(model) : smartFold(model)));
   const [zoom, setZoom] = useState<Zoom>(() => parseZoom(query.value["zoom"], model.durationNs) ?? { from: 0, to: model.durationNs });
   const [ink, setInk] = useState<Ink | null>(null);
@@ -105,9 +104,8 @@ export function WaterfallView({ model, tabs }: { model: Model; tabs: ComponentCh
   ]);
 
   return (
-    <div ref={box} class="traceview">
+    <div ref={box}>
       <div class="tracebar">
-        {tabs}
         <input type="search" class="find" placeholder="find in trace…  n N" aria-label="find in trace" value={find}
           onInput={(event) => setQuery({ find: event.currentTarget.value || null }, "replace")}
           onKeyDown={(event) => { if (event.key === "Enter") cycle(matches, event.shiftKey ? -1 : 1); }} />

@@ -1,0 +1,104 @@
+//! Rules between values that have the right type. Nothing is opened before all of them hold.
+
+use std::time::Duration;
+
+use super::{ByteSize, Config, Problem, Span};
+use crate::cli::log;
+
+const MIB: u64 = 1 << 20;
+
+/// Every rule that `config` breaks.
+pub(super) fn broken(config: &Config) -> Vec<Problem> {
+    let mut rules = Rules::default();
+    storage(&mut rules, config);
+    addresses(&mut rules, config);
+    collector(&mut rules, config);
+    let level = &config.log.level;
+    rules.check(
+        "log.level",
+        format!("{level:?}"),
+        log::is_level(level),
+        "must be error, warn, info, debug, trace, or such by part",
+    );
+    rules.broken
+}
+
+#[derive(Debug, Default)]
+struct Rules {
+    broken: Vec<Problem>,
+}
+
+impl Rules {
+    fn check(&mut self, key: &str, value: impl std::fmt::Display, holds: bool, rule: &str) {
+        if !holds {
+            self.broken.push(Problem::new(key, value, rule));
+        }
+    }
+
+    fn size(&mut self, key: &str, value: ByteSize, least: u64, most: u64) {
+        let rule = format!("must be between {} and {}", ByteSize(least), ByteSize(most));
+        self.check(key, format!("\"{value}\""), (least..=most).contains(&value.0), &rule);
+    }
+
+    fn time(&mut self, key: &str, value: Span, least: Duration, most: Duration) {
+        let rule = format!("must be between {} and {}", Span(least), Span(most));
+        self.check(key, format!("\"{value}\""), (least..=most).contains(&value.0), &rule);
+    }
+}
+
+fn storage(rules: &mut Rules, config: &Config) {
+    let storage = &config.storage;
+    let (hour, day) = (Duration::from_secs(3600), Duration::from_secs(86_400));
+    let dir = &storage.data_dir;
+    rules.check("storage.data_dir", format!("{dir:?}"), !dir.as_os_str().is_empty(), "must name a folder");
+    rules.size("storage.buffer_bytes_max", storage.buffer_bytes_max, 16 * MIB, 1 << 40);
+    rules.size("storage.flush_bytes", storage.flush_bytes, MIB, 1 << 40);
+    rules.time("storage.flush_interval", storage.flush_interval, Duration::from_millis(100), hour);
+    rules.size("storage.wal_segment_bytes", storage.wal_segment_bytes, MIB, 16 << 30);
+    rules.time("storage.dedup_window", storage.dedup_window, Duration::ZERO, day);
+    let fits = storage.flush_bytes.0 <= storage.buffer_bytes_max.0 / 2;
+    rules.check(
+        "storage.flush_bytes",
+        format!("\"{}\"", storage.flush_bytes),
+        fits,
+        "must be at most half of storage.buffer_bytes_max, so that spans are taken while others are flushed",
+    );
+}
+
+fn addresses(rules: &mut Rules, config: &Config) {
+    let (collector, dashboards) = (&config.collector, &config.dashboards);
+    for (key, addr, allowed) in [
+        ("collector.grpc_addr", collector.grpc_addr, collector.allow_remote_without_auth),
+        ("collector.http_addr", collector.http_addr, collector.allow_remote_without_auth),
+        ("dashboards.addr", dashboards.addr, dashboards.allow_remote_without_auth),
+    ] {
+        let section = key.split('.').next().unwrap_or_default();
+        let rule = format!(
+            "whoever reaches this address can use it, for there is no authentication yet; \
+             listen on 127.0.0.1, or set {section}.allow_remote_without_auth = true"
+        );
+        rules.check(key, format!("\"{addr}\""), allowed || addr.ip().is_loopback(), &rule);
+    }
+    let named = [collector.grpc_addr, collector.http_addr, dashboards.addr];
+    let keys = ["collector.grpc_addr", "collector.http_addr", "dashboards.addr"];
+    for (index, addr) in named.iter().enumerate() {
+        let taken = named.iter().take(index).position(|other| addr.port() != 0 && other == addr);
+        let rule = taken.map(|other| format!("{} has the same address", keys[other])).unwrap_or_default();
+        rules.check(keys[index], format!("\"{addr}\""), taken.is_none(), &rule);
+    }
+}
+
+fn collector(rules: &mut Rules, config: &Config) {
+    let collector = &config.collector;
+    rules.size("collector.request_bytes_max", collector.request_bytes_max, 1 << 10, 1 << 30);
+    rules.size("collector.inflight_bytes_max", collector.inflight_bytes_max, MIB, 64 << 30);
+    let (request, inflight) = (collector.request_bytes_max, collector.inflight_bytes_max);
+    rules.check(
+        "collector.inflight_bytes_max",
+        format!("\"{inflight}\""),
+        inflight.0 / 2 >= request.0,
+        "must be at least twice collector.request_bytes_max",
+    );
+    let connections = collector.connections_max;
+    rules.check("collector.connections_max", connections, (1..=65_536).contains(&connections), "must be between 1 and 65536");
+}

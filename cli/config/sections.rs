@@ -1,0 +1,206 @@
+//! The sections and their keys. A section's defaults are those of the part that it configures.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use daytwo_collector::CollectorConfig;
+use daytwo_storage::StorageConfig;
+use serde::{Deserialize, Serialize};
+
+use super::{ByteSize, Span};
+
+/// Everything that can be configured.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Config {
+    pub(crate) storage: StorageSection,
+    pub(crate) collector: CollectorSection,
+    pub(crate) dashboards: DashboardsSection,
+    pub(crate) log: LogSection,
+}
+
+/// `[storage]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct StorageSection {
+    pub(crate) data_dir: PathBuf,
+    pub(crate) buffer_bytes_max: ByteSize,
+    pub(crate) flush_bytes: ByteSize,
+    pub(crate) flush_interval: Span,
+    pub(crate) wal_segment_bytes: ByteSize,
+    pub(crate) dedup_window: Span,
+}
+
+impl Default for StorageSection {
+    fn default() -> Self {
+        let config = StorageConfig::default();
+        Self {
+            data_dir: config.data_dir,
+            buffer_bytes_max: ByteSize(config.buffer_bytes_max),
+            flush_bytes: ByteSize(config.flush_bytes),
+            flush_interval: Span(config.flush_interval),
+            wal_segment_bytes: ByteSize(config.wal_segment_bytes),
+            dedup_window: Span(config.dedup_window),
+        }
+    }
+}
+
+impl StorageSection {
+    /// What the store is given.
+    pub(crate) fn settings(&self) -> StorageConfig {
+        StorageConfig {
+            data_dir: self.data_dir.clone(),
+            buffer_bytes_max: self.buffer_bytes_max.0,
+            flush_bytes: self.flush_bytes.0,
+            flush_interval: self.flush_interval.0,
+            wal_segment_bytes: self.wal_segment_bytes.0,
+            dedup_window: self.dedup_window.0,
+        }
+    }
+}
+
+/// `[collector]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct CollectorSection {
+    pub(crate) grpc_addr: SocketAddr,
+    pub(crate) http_addr: SocketAddr,
+    pub(crate) allow_remote_without_auth: bool,
+    pub(crate) request_bytes_max: ByteSize,
+    pub(crate) inflight_bytes_max: ByteSize,
+    pub(crate) connections_max: usize,
+}
+
+impl Default for CollectorSection {
+    fn default() -> Self {
+        let config = CollectorConfig::default();
+        Self {
+            grpc_addr: config.grpc_addr,
+            http_addr: config.http_addr,
+            allow_remote_without_auth: false,
+            request_bytes_max: ByteSize(config.request_bytes_max as u64),
+            inflight_bytes_max: ByteSize(config.inflight_bytes_max as u64),
+            connections_max: config.connections_max,
+        }
+    }
+}
+
+impl CollectorSection {
+    /// What the receivers are given. What has no key keeps its default.
+    pub(crate) fn settings(&self) -> CollectorConfig {
+        CollectorConfig {
+            grpc_addr: self.grpc_addr,
+            http_addr: self.http_addr,
+            request_bytes_max: self.request_bytes_max.to_usize(),
+            inflight_bytes_max: self.inflight_bytes_max.to_usize(),
+            connections_max: self.connections_max,
+            ..CollectorConfig::default()
+        }
+    }
+}
+
+/// `[dashboards]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct DashboardsSection {
+    pub(crate) addr: SocketAddr,
+    pub(crate) allowed_hosts: Vec<String>,
+    pub(crate) allow_remote_without_auth: bool,
+}
+
+impl Default for DashboardsSection {
+    fn default() -> Self {
+        Self { addr: loopback(8080), allowed_hosts: Vec::new(), allow_remote_without_auth: false }
+    }
+}
+
+impl DashboardsSection {
+    /// Names under which the board may be reached; empty means any.
+    ///
+    /// On a loopback address it is this machine's names and the configured ones, so that a page of another site cannot
+    /// reach it through a name of its own. On another address whoever runs it decides; by default every name is taken.
+    pub(crate) fn hosts(&self) -> Vec<String> {
+        if self.addr.ip().is_loopback() {
+            let own = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
+            return own
+                .into_iter()
+                .chain([self.addr.ip().to_string()])
+                .chain(self.allowed_hosts.iter().cloned())
+                .collect();
+        }
+        self.allowed_hosts.clone()
+    }
+}
+
+/// `[log]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct LogSection {
+    pub(crate) level: String,
+}
+
+impl Default for LogSection {
+    fn default() -> Self {
+        Self { level: "info".to_owned() }
+    }
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
+/// Every key with its meaning and the effect of changing it, in the order in which they are shown.
+pub(super) const KEYS: &[(&str, &str, &str)] = &[
+    (
+        "storage",
+        "data_dir",
+        "Folder for everything that is stored; created when missing, with access for its owner only.",
+    ),
+    (
+        "storage",
+        "buffer_bytes_max",
+        "Decoded spans held in memory, flushed or not; past it exports are refused as retryable.\nRaise it when `shed_requests{reason=\"buffer\"}` grows while the disk keeps up.",
+    ),
+    (
+        "storage",
+        "flush_bytes",
+        "A flush to files starts when this much waits. Larger: fewer and larger files, more memory, longer restart.",
+    ),
+    (
+        "storage",
+        "flush_interval",
+        "A flush starts when the oldest waiting span is this old. Queries see spans at once, flushed or not.",
+    ),
+    ("storage", "wal_segment_bytes", "Size of a write-ahead log segment, allocated at once."),
+    (
+        "storage",
+        "dedup_window",
+        "How long an accepted request is remembered, restart included, so that sending it again stores nothing.",
+    ),
+    ("collector", "grpc_addr", "OTLP/gRPC. Port 0 takes a free port; see --addr-file."),
+    ("collector", "http_addr", "OTLP/HTTP: protobuf and JSON at /v1/traces."),
+    (
+        "collector",
+        "allow_remote_without_auth",
+        "There is no authentication yet: addresses other than 127.0.0.1 are refused unless this is true.",
+    ),
+    ("collector", "request_bytes_max", "Largest export request, after decompression; larger ones are refused for good (413, RESOURCE_EXHAUSTED)."),
+    (
+        "collector",
+        "inflight_bytes_max",
+        "Bytes of all export requests in work; past it requests are refused as retryable. At least twice request_bytes_max.\nRaise it for larger bursts, at the price of memory.",
+    ),
+    ("collector", "connections_max", "Connections per receiver; more are closed at once."),
+    ("dashboards", "addr", "API and board."),
+    (
+        "dashboards",
+        "allowed_hosts",
+        "Further names under which the board may be opened, as in [\"daytwo.example.com\"]; on a loopback address other names are refused.",
+    ),
+    (
+        "dashboards",
+        "allow_remote_without_auth",
+        "There is no authentication yet: addresses other than 127.0.0.1 are refused unless this is true.",
+    ),
+    ("log", "level", "error, warn, info, debug or trace; or by part, as in \"info,daytwo_storage=debug\"."),
+];

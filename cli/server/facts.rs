@@ -1,0 +1,60 @@
+//! What the board is told about the server: identity, addresses and limits in force.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use daytwo_collector::IngestTelemetry;
+use daytwo_dashboards::{CONNECTIONS_MAX, Identity, IngestCounts, Probe};
+use daytwo_storage::UnixNanos;
+
+use super::Addresses;
+use crate::cli::config::Config;
+
+/// What does not change while the server runs.
+pub(super) fn identity(config: &Config, addresses: &Addresses, started: UnixNanos) -> Identity {
+    let data_dir = &config.storage.data_dir;
+    let absolute = std::path::absolute(data_dir).unwrap_or_else(|_| data_dir.clone());
+    Identity {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started,
+        grpc: addresses.grpc.to_string(),
+        http: addresses.http.to_string(),
+        data_dir: absolute.display().to_string(),
+        limits: limits(config),
+        allowed_hosts: config.dashboards.hosts(),
+    }
+}
+
+fn limits(config: &Config) -> BTreeMap<String, String> {
+    let storage = &config.storage;
+    let limits = [
+        ("storage.buffer_bytes_max", storage.buffer_bytes_max.to_string()),
+        ("storage.flush_bytes", storage.flush_bytes.to_string()),
+        ("storage.flush_interval", storage.flush_interval.to_string()),
+        ("storage.dedup_window", storage.dedup_window.to_string()),
+        ("collector.request_bytes_max", config.collector.request_bytes_max.to_string()),
+        ("collector.inflight_bytes_max", config.collector.inflight_bytes_max.to_string()),
+        ("collector.connections_max", format!("{} connections", config.collector.connections_max)),
+        ("dashboards.connections_max", format!("{CONNECTIONS_MAX} connections")),
+    ];
+    limits.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// The collector's counters as the board reads them.
+pub(super) fn ingest(telemetry: Arc<IngestTelemetry>) -> Probe<IngestCounts> {
+    Arc::new(move || {
+        let status = telemetry.snapshot();
+        let owned = |counts: BTreeMap<&'static str, u64>| counts.into_iter().map(|(name, count)| (name.to_owned(), count)).collect();
+        IngestCounts {
+            received_spans: status.received_spans,
+            accepted_spans: status.accepted_spans,
+            deduplicated_spans: status.deduplicated_spans,
+            rejected_spans: owned(status.rejected_spans),
+            shed_requests: owned(status.shed_requests),
+            bad_requests: owned(status.refused_requests),
+            requests: owned(status.requests),
+            inflight_bytes: status.inflight_bytes,
+            connections_closed: status.connections_closed,
+        }
+    })
+}

@@ -1,0 +1,49 @@
+//! `/api/v1` and the endpoints for machines beside it. One file per resource: its routes, handlers and DTOs.
+
+pub(crate) mod health;
+pub(crate) mod metrics;
+pub(crate) mod status;
+
+use axum::Router;
+use daytwo_query::UnixNanos;
+use http::{Method, StatusCode, Uri};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::error::ApiError;
+use crate::state::AppState;
+
+/// All routes of the API.
+pub(crate) fn routes() -> Router<AppState> {
+    Router::new()
+        .merge(status::routes())
+        .merge(health::routes())
+        .merge(metrics::routes())
+        .merge(crate::openapi::routes())
+        .method_not_allowed_fallback(wrong_method)
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> ApiError {
+    ApiError::refused(StatusCode::METHOD_NOT_ALLOWED, format!("{} does not answer {method}", uri.path()))
+}
+
+/// How fresh and how whole an answer is; part of every list and detail.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Freshness {
+    /// Spans accepted until then are in the answer; nanoseconds since the Unix epoch.
+    #[schema(example = "1763848800000000000")]
+    pub(crate) as_of_unix_nano: String,
+    /// What is missing from the answer, in sentences; empty when it is complete.
+    pub(crate) partial: Vec<String>,
+}
+
+impl Freshness {
+    fn new(as_of: UnixNanos, partial: Vec<String>) -> Self {
+        Self { as_of_unix_nano: nanos(as_of), partial }
+    }
+}
+
+/// A 64-bit instant as the text that JavaScript can hold.
+fn nanos(instant: UnixNanos) -> String {
+    instant.0.to_string()
+}

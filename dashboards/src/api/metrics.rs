@@ -1,0 +1,108 @@
+//! `/metrics` in the Prometheus text format.
+
+mod exposition;
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use daytwo_query::StoreStatus;
+use http::header;
+
+use crate::state::{AppState, IngestCounts};
+use exposition::Exposition;
+
+const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Routes of this resource.
+pub(super) fn routes() -> Router<AppState> {
+    Router::new().route("/metrics", get(metrics))
+}
+
+/// Counters and states for Prometheus.
+#[utoipa::path(get, path = "/metrics", tag = "machines",
+    responses((status = 200, description = "Prometheus text format 0.0.4", body = String, content_type = "text/plain")))]
+pub(crate) async fn metrics(State(state): State<AppState>) -> Response {
+    let mut out = Exposition::default();
+    server(&mut out, &state);
+    ingest(&mut out, &(state.ingest)());
+    storage(&mut out, &(state.storage)());
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], out.finish()).into_response()
+}
+
+fn server(out: &mut Exposition, state: &AppState) {
+    out.gauge("daytwo_build_info", "1, with the version as label.");
+    out.sample(&[("version", &state.identity.version)], 1);
+    out.gauge("daytwo_start_time_seconds", "When the process started, in seconds since the Unix epoch.");
+    out.sample(&[], state.identity.started.0 / 1_000_000_000);
+    out.gauge("daytwo_ready", "1 while requests are served.");
+    out.sample(&[], u8::from(state.readiness.get()));
+    out.counter("daytwo_http_responses_total", "Answers of the web port, by class of status.");
+    for (class, count) in state.http.answers() {
+        out.sample(&[("class", class)], count);
+    }
+}
+
+/// Invariant: received = accepted + deduplicated + rejected, for requests answered with success.
+fn ingest(out: &mut Exposition, counts: &IngestCounts) {
+    out.counter("daytwo_received_spans_total", "Spans in export requests answered with success.");
+    out.sample(&[], counts.received_spans);
+    out.counter("daytwo_accepted_spans_total", "Spans that are durable and visible.");
+    out.sample(&[], counts.accepted_spans);
+    out.counter("daytwo_deduplicated_spans_total", "Spans of requests that had been accepted before.");
+    out.sample(&[], counts.deduplicated_spans);
+    out.counter("daytwo_rejected_spans_total", "Invalid spans, refused one by one.");
+    for (reason, count) in &counts.rejected_spans {
+        out.sample(&[("reason", reason)], count);
+    }
+    out.counter("daytwo_shed_requests_total", "Requests refused whole because of load; clients send them again.");
+    for (reason, count) in &counts.shed_requests {
+        out.sample(&[("reason", reason)], count);
+    }
+    out.counter("daytwo_bad_requests_total", "Export requests refused for good.");
+    for (reason, count) in &counts.bad_requests {
+        out.sample(&[("reason", reason)], count);
+    }
+    out.counter("daytwo_export_requests_total", "Export requests answered, by transport.");
+    for (transport, count) in &counts.requests {
+        out.sample(&[("transport", transport)], count);
+    }
+    out.gauge("daytwo_inflight_bytes", "Bytes of export requests in work.");
+    out.sample(&[], counts.inflight_bytes);
+    out.counter("daytwo_export_connections_closed_total", "Connections closed at once because there were too many.");
+    out.sample(&[], counts.connections_closed);
+}
+
+fn storage(out: &mut Exposition, status: &StoreStatus) {
+    out.gauge("daytwo_buffer_bytes", "Decoded spans in memory.");
+    out.sample(&[], status.buffer_bytes);
+    out.gauge("daytwo_buffer_spans", "Spans in memory.");
+    out.sample(&[], status.buffer_spans);
+    out.gauge("daytwo_wal_bytes", "Write-ahead log on disk.");
+    out.sample(&[], status.wal_bytes);
+    out.counter("daytwo_wal_syncs_total", "fdatasync calls of the write-ahead log.");
+    out.sample(&[], status.wal_syncs);
+    out.counter("daytwo_wal_sync_seconds_total", "Time spent in them.");
+    out.sample(&[], seconds(status.wal_sync_ns_total));
+    out.gauge("daytwo_wal_sync_seconds_max", "The longest of them.");
+    out.sample(&[], seconds(status.wal_sync_ns_max));
+    out.gauge("daytwo_files", "Committed data files.");
+    out.sample(&[], status.files);
+    out.gauge("daytwo_file_bytes", "Their bytes.");
+    out.sample(&[], status.file_bytes);
+    out.gauge("daytwo_file_rows", "Their spans.");
+    out.sample(&[], status.file_rows);
+    out.gauge("daytwo_quarantined_files", "Files set aside as damaged; answers lack their spans and say so.");
+    out.sample(&[], status.quarantined_files);
+    out.counter("daytwo_flushes_total", "Flushes to files.");
+    out.sample(&[], status.flushes);
+    out.counter("daytwo_flush_failures_total", "Flushes that failed; their spans stay in memory and in the log.");
+    out.sample(&[], status.flush_failures);
+    out.gauge("daytwo_read_only", "1 while writes are refused.");
+    out.sample(&[], u8::from(status.read_only.is_some()));
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown, not computed with; 2^53 ns are 104 days inside fdatasync")]
+fn seconds(nanos: u64) -> f64 {
+    nanos as f64 / 1e9
+}

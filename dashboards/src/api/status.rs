@@ -1,0 +1,140 @@
+//! What the server does: states, counters and limits.
+
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use axum::routing::get;
+use axum::{Json, Router};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use daytwo_query::StoreStatus;
+
+use super::{Freshness, nanos};
+use crate::state::AppState;
+
+/// Routes of this resource.
+pub(super) fn routes() -> Router<AppState> {
+    Router::new().route("/api/v1/status", get(status))
+}
+
+/// What the server does.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Status {
+    version: String,
+    started_unix_nano: String,
+    #[serde(flatten)]
+    freshness: Freshness,
+    state: ServerState,
+    state_reason: Option<String>,
+    otlp: OtlpAddresses,
+    data_dir: String,
+    ingest: Ingest,
+    storage: Storage,
+    /// Limits in force, each with its unit.
+    limits: BTreeMap<String, String>,
+}
+
+/// Whether spans are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ServerState {
+    /// Spans are taken.
+    Ready,
+    /// The server starts or stops.
+    Recovering,
+    /// Writes are refused; queries work.
+    ReadOnly,
+    /// Writes are refused until there is room; queries work.
+    DiskFull,
+}
+
+/// Where to send spans.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct OtlpAddresses {
+    grpc: String,
+    http: String,
+}
+
+/// Counters of the collector since start.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Ingest {
+    received_spans: u64,
+    accepted_spans: u64,
+    deduplicated_spans: u64,
+    /// By reason.
+    rejected_spans: BTreeMap<String, u64>,
+    /// By reason.
+    shed_requests: BTreeMap<String, u64>,
+    /// Over the last ten seconds.
+    spans_per_second: Option<f64>,
+}
+
+/// Counters and sizes of the store.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Storage {
+    buffer_bytes: u64,
+    buffer_spans: u64,
+    wal_bytes: u64,
+    files: u64,
+    file_bytes: u64,
+    file_rows: u64,
+    quarantined_files: u64,
+    flushes: u64,
+    flush_failures: u64,
+}
+
+/// What the server does.
+#[utoipa::path(get, path = "/api/v1/status", tag = "board", responses((status = 200, description = "States, counters and limits", body = Status)))]
+pub(crate) async fn status(State(state): State<AppState>) -> Json<Status> {
+    let storage = (state.storage)();
+    let (server_state, state_reason) = server_state(state.readiness.get(), &storage);
+    let identity = &state.identity;
+    Json(Status {
+        version: identity.version.clone(),
+        started_unix_nano: nanos(identity.started),
+        freshness: Freshness::new(state.clock.now(), Vec::new()),
+        state: server_state,
+        state_reason,
+        otlp: OtlpAddresses { grpc: identity.grpc.clone(), http: identity.http.clone() },
+        data_dir: identity.data_dir.clone(),
+        ingest: ingest(&state),
+        storage: storage_counts(&storage),
+        limits: identity.limits.clone(),
+    })
+}
+
+fn server_state(ready: bool, storage: &StoreStatus) -> (ServerState, Option<String>) {
+    match &storage.read_only {
+        Some(reason) if reason.contains("disk is full") => (ServerState::DiskFull, Some(reason.clone())),
+        Some(reason) => (ServerState::ReadOnly, Some(reason.clone())),
+        None if ready => (ServerState::Ready, None),
+        None => (ServerState::Recovering, Some("the server starts or stops".to_owned())),
+    }
+}
+
+fn ingest(state: &AppState) -> Ingest {
+    let counts = (state.ingest)();
+    Ingest {
+        received_spans: counts.received_spans,
+        accepted_spans: counts.accepted_spans,
+        deduplicated_spans: counts.deduplicated_spans,
+        rejected_spans: counts.rejected_spans,
+        shed_requests: counts.shed_requests,
+        spans_per_second: state.rate.per_second(),
+    }
+}
+
+fn storage_counts(status: &StoreStatus) -> Storage {
+    Storage {
+        buffer_bytes: status.buffer_bytes,
+        buffer_spans: status.buffer_spans,
+        wal_bytes: status.wal_bytes,
+        files: status.files,
+        file_bytes: status.file_bytes,
+        file_rows: status.file_rows,
+        quarantined_files: status.quarantined_files,
+        flushes: status.flushes,
+        flush_failures: status.flush_failures,
+    }
+}

@@ -1,0 +1,39 @@
+//! The OpenAPI document, built from the handlers and DTOs. `dashboards/openapi.json` is its checked-in form; a test holds the two equal,
+//! so that a change of the API is a visible difference.
+
+use axum::routing::get;
+use axum::{Json, Router};
+use utoipa::OpenApi;
+
+use crate::api;
+use crate::state::AppState;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Daytwo",
+        description = "Spans in, verdict out. Times in answers are nanoseconds since the Unix epoch as decimal strings; \
+                       durations are milliseconds unless the name says otherwise; an unknown number is null.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    paths(api::health::healthz, api::health::readyz, api::metrics::metrics, api::status::status),
+    tags(
+        (name = "board", description = "What the board shows"),
+        (name = "data", description = "Spans and SQL"),
+        (name = "machines", description = "Probes and metrics")
+    )
+)]
+struct Document;
+
+/// The document as pretty JSON, ending in a line break.
+///
+/// # Errors
+/// Never in practice: the document is made of strings and maps.
+pub fn document() -> Result<String, serde_json::Error> {
+    Ok(Document::openapi().to_pretty_json()? + "\n")
+}
+
+/// Route of the document.
+pub(crate) fn routes() -> Router<AppState> {
+    Router::new().route("/api/v1/openapi.json", get(async || Json(Document::openapi())))
+}
