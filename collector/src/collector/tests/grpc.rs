@@ -80,6 +80,9 @@ async fn raw(
 
 pub(super) const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 
+/// What, path, headers, body, HTTP status, gRPC code.
+type Case<'t> = (&'t str, &'t str, Vec<(&'t str, &'t str)>, Vec<u8>, u16, Option<String>);
+
 /// Scenario: damaged messages, wrong framing, unknown encodings, services and content types; a health check.
 /// Guarantees: the code that gRPC and OTLP give each (O-01, O-08, O-11), never a broken connection.
 #[tokio::test]
@@ -91,7 +94,7 @@ async fn odd_calls_have_definite_codes() {
         [&[flag], &u32::try_from(payload.len()).unwrap().to_be_bytes()[..], payload].concat()
     };
     let code = |code: Code| Some(i32::from(code).to_string());
-    let table: Vec<(&str, &str, Vec<(&str, &str)>, Vec<u8>, u16, Option<String>)> = vec![
+    let table: Vec<Case<'_>> = vec![
         ("empty message", EXPORT, vec![grpc], framed(0, b""), 200, code(Code::Ok)),
         (
             "proto subtype",

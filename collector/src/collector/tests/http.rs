@@ -92,6 +92,9 @@ async fn both_encodings_are_answered_in_kind() {
     }
 }
 
+/// Method, path, headers, body, HTTP status, gRPC code, content type of the answer.
+type Case<'t> = (Method, &'t str, Vec<(&'t str, &'t str)>, &'t [u8], u16, i32, &'t str);
+
 /// Scenario: every kind of request that cannot be served.
 /// Guarantees: its status, and a `google.rpc.Status` in the request's encoding, JSON when that is unknown (O-04, O-05, O-11, O-42).
 #[tokio::test]
@@ -100,7 +103,7 @@ async fn refusals_have_their_status_and_body() {
     let proto = ("content-type", PROTOBUF);
     let json = ("content-type", JSON);
     let encoding = |name| ("content-encoding", name);
-    let table: Vec<(Method, &str, Vec<(&str, &str)>, &[u8], u16, i32, &str)> = vec![
+    let table: Vec<Case<'_>> = vec![
         (Method::GET, "/v1/traces", vec![], b"", 405, 12, JSON),
         (Method::PUT, "/v1/traces", vec![proto], b"", 405, 12, PROTOBUF),
         (Method::POST, "/v1/traces", vec![], b"", 415, 3, JSON),

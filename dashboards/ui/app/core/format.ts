@@ -70,12 +70,13 @@ export function percent(fraction: number | null | undefined): string {
   return `${minus(digits(fraction * 100))} %`;
 }
 
-/** A ratio close to one, such as an SLI or a target: keeps the digits that tell 99.9 % from 99.99 %. */
+/** An SLI: enough digits to tell 99.9 % from 99.99 %. */
 export function nines(fraction: number | null | undefined): string {
   if (fraction === null || fraction === undefined || !Number.isFinite(fraction)) return UNKNOWN;
   if (fraction >= 1) return "100 %";
-  const left = 1 - fraction;
-  const places = left >= 0.1 ? 1 : Math.min(6, Math.ceil(-Math.log10(left)));
+  const left = (1 - fraction) * 100;
+  // Three places keep a column aligned; more only where the rest would vanish.
+  const places = left >= 0.0099999 ? 3 : Math.min(7, Math.ceil(-Math.log10(left) - 1e-6) + 1);
   const factor = 10 ** places;
   // Rounded down: 99.9999 % must not show as 100 %.
   return `${(Math.floor(fraction * 100 * factor + 1e-7) / factor).toFixed(places)} %`;

@@ -1,5 +1,5 @@
 // The findings of a verdict as one table: what was measured where, before and after, whose fault, and why.
-import { change, count, ms, percent } from "../core/format";
+import { change, count, ms, percent, short } from "../core/format";
 import { href, query, setQuery } from "../core/router";
 import type { Finding, Quantiles } from "../core/types";
 import { pathOf } from "../core/url";
@@ -16,6 +16,12 @@ export function placeWords(one: Finding): string {
   return one.operation ?? (one.node === "total" ? "whole requests" : "all operations");
 }
 
+/** What was measured, where it is not the self time. */
+function signalWords(one: Finding): string {
+  if (one.signal === "errors") return "errors";
+  return one.node === "edge" ? "edge gap" : one.node === "total" ? "total time" : "";
+}
+
 export function FindingsTable({ findings, selected, name, own }: { findings: Finding[]; selected: Finding | null; name: string; own: boolean }) {
   const columns = own ? COLUMNS : [SERVICE, ...COLUMNS];
   return (
@@ -25,12 +31,17 @@ export function FindingsTable({ findings, selected, name, own }: { findings: Fin
 }
 
 function fromTo(before: number | null | undefined, after: number | null | undefined, show: (value: number | null | undefined) => string) {
-  const apart = before && after !== null && after !== undefined ? after / before - 1 : null;
   return (
     <span class="nowrap" title={`${before ?? "unknown"} to ${after ?? "unknown"}`}>
-      {show(before)}<span class="arrow">→</span>{show(after)} <span class="delta">{change(apart)}</span>
+      {alike(show(before), show(after))}<span class="arrow">→</span>{show(after)}
     </span>
   );
+}
+
+/** "82 ms → 131 ms" says the unit twice: the first is left out when both are the same. */
+function alike(before: string, after: string): string {
+  const unit = / \D+$/.exec(before)?.[0];
+  return unit && after.endsWith(unit) ? before.slice(0, -unit.length) : before;
 }
 
 const quantile = (id: keyof Quantiles): Column<Finding> => ({
@@ -43,30 +54,32 @@ const SERVICE: Column<Finding> = {
 };
 
 const COLUMNS: Column<Finding>[] = [
-  { id: "operation", head: "Operation", class: "clip", value: (one) => placeWords(one), cell: (one) => <Place one={one} /> },
+  { id: "operation", head: "Operation", class: "clip place", value: (one) => placeWords(one), cell: (one) => <Place one={one} /> },
   { id: "verdict", head: "Verdict", class: "nowrap", value: (one) => one.state, cell: (one) => <VerdictChip state={one.state} also={one.state === "INHERITED" ? null : classWord(one.class)} /> },
-  { id: "signal", head: "Signal", value: (one) => one.signal, cell: (one) => (one.signal === "errors" ? "errors" : one.node === "edge" ? "edge gap" : one.node === "total" ? "total time" : "self time") },
-  { id: "before", head: "Traces before", number: true, value: (one) => one.traces_before, cell: (one) => <span class="muted">{count(one.traces_before)}</span> },
-  { id: "after", head: "after", number: true, value: (one) => one.traces_after, cell: (one) => <span class="muted">{count(one.traces_after)}</span> },
+  { id: "before", head: "Traces", number: true, value: (one) => one.traces_before, cell: (one) => <span class="muted" title={count(one.traces_before)}>{short(one.traces_before)}</span> },
+  { id: "after", head: "after", number: true, value: (one) => one.traces_after, cell: (one) => <span class="muted" title={count(one.traces_after)}>{short(one.traces_after)}</span> },
   quantile("p50"), quantile("p95"), quantile("p99"),
-  { id: "errors", head: "Errors", number: true, value: (one) => one.errors_after, cell: (one) => <span class="nowrap">{percent(one.errors_before)}<span class="arrow">→</span>{percent(one.errors_after)}</span> },
+  { id: "errors", head: "Errors", number: true, value: (one) => one.errors_after, cell: (one) => <span class="nowrap" title={`${one.errors_before ?? "unknown"} to ${one.errors_after ?? "unknown"}`}>{alike(percent(one.errors_before), percent(one.errors_after))}<span class="arrow">→</span>{percent(one.errors_after)}</span> },
   { id: "ratio", head: "Change, interval", number: true, hint: "ratio after to before, with its confidence interval", value: (one) => one.ratio, cell: (one) => <Interval one={one} /> },
-  { id: "own", head: "Own / passed on", class: "nowrap", hint: "how much of the slowdown is spent here, and how much in what it calls", value: (one) => one.own_share, cell: (one) => <Split share={one.own_share} /> },
+  { id: "own", head: "Own / rest", class: "nowrap", hint: "how much of the slowdown is spent here, and how much in what it calls", value: (one) => one.own_share, cell: (one) => <Split share={one.own_share} /> },
   { id: "why", head: "Why", class: "wide why", value: (one) => one.why, cell: (one) => one.why },
 ];
 
 function Place({ one }: { one: Finding }) {
   const key = findingKey(one);
   return (
-    <button type="button" class="rowlink" data-row aria-pressed={query.value["op"] === key} title={`${placeWords(one)}: show its latency below`} onClick={() => setQuery({ op: key }, "replace")}>
-      {placeWords(one)}
-    </button>
+    <>
+      <button type="button" class="rowlink" data-row aria-pressed={query.value["op"] === key} title={`${placeWords(one)}: show its latency below`} onClick={() => setQuery({ op: key }, "replace")}>
+        {placeWords(one)}
+      </button>{" "}
+      {signalWords(one) ? <span class="muted">{signalWords(one)}</span> : null}
+    </>
   );
 }
 
 function Interval({ one }: { one: Finding }) {
   if (one.ratio === null) return <span class="muted">—</span>;
-  const interval = one.ratio_low !== null && one.ratio_high !== null ? `${change(one.ratio_low - 1)} … ${change(one.ratio_high - 1)}` : "";
+  const interval = one.ratio_low !== null && one.ratio_high !== null ? `${change(one.ratio_low - 1).replace(" %", "")}…${change(one.ratio_high - 1)}` : "";
   return <span class="nowrap" title={`ratio ${one.ratio}, from ${one.ratio_low} to ${one.ratio_high}`}>{change(one.ratio - 1)} <span class="muted">{interval}</span></span>;
 }
 

@@ -100,7 +100,7 @@ function Charts({ data }: { data: SloDetail }) {
   if (drawn.times.length < 2 && drawn.budgetTimes.length < 2) return <Empty why="no data">Fewer than two points in the window; the charts begin with the second.</Empty>;
   const share = (value: number): string => percent(value);
   return (
-    <div class="columns">
+    <div class="columns charts">
       <section class="card"><h2>Error budget <span class="muted">over {data.slo.window}</span></h2><Plot name="error budget over time" times={drawn.budgetTimes} lines={drawn.budget} levels={ZERO} format={share} /></section>
       <section class="card"><h2>SLI <span class="muted">dashed: target {target(data.slo.target)}</span></h2><Plot name="SLI over time" times={drawn.times} lines={drawn.sli} levels={[{ value: data.slo.target, colour: "--bad" }]} format={(value) => `${digits(value * 100, 5)} %`} /></section>
       <section class="card"><h2>Burn rate <span class="muted">dashed: 1, 6 and 14.4</span></h2><Plot name="burn rate over time" times={drawn.times} lines={drawn.burn} levels={BURN_LEVELS} low={0} format={(value) => `${digits(value)}×`} /></section>

@@ -48,7 +48,7 @@ function Shown({ status }: { status: Status }) {
       </section>
       <section class="card">
         <h2>3. Or send one span by hand</h2>
-        <Code text={testSpan(http, Date.now())} what="the command" />
+        <Code text={testSpan(http, Date.now())} what="the command" wrap />
       </section>
     </div>
   );
@@ -79,6 +79,6 @@ function Waiting({ known }: { known: number }) {
   );
 }
 
-export function Code({ text, what }: { text: string; what: string }) {
-  return <div class="copyable"><pre class="code">{text}</pre><button type="button" onClick={() => void copy(text, what)}>Copy</button></div>;
+function Code({ text, what, wrap }: { text: string; what: string; wrap?: boolean }) {
+  return <div class="copyable"><pre class={`code${wrap ? " wrap" : ""}`}>{text}</pre><button type="button" onClick={() => void copy(text, what)}>Copy</button></div>;
 }

@@ -60,7 +60,7 @@ function Shown({ status }: { status: Status }) {
           ["Files", `${count(storage.files)}, ${count(storage.file_rows)} spans, ${bytes(storage.file_bytes)}`],
           ["Per span", storage.file_rows > 0 ? `${(storage.file_bytes / storage.file_rows).toFixed(1)} bytes` : "—"],
           ["Flushes", <>{count(storage.flushes)}{bad(storage.flush_failures, "failed")}</>],
-          ["Quarantined", storage.quarantined_files > 0 ? <span class="bad">{count(storage.quarantined_files)} files cannot be read</span> : "0 files"],
+          ["Quarantined", storage.quarantined_files > 0 ? <span class="bad">{count(storage.quarantined_files)} {storage.quarantined_files === 1 ? "file" : "files"} cannot be read</span> : "0 files"],
         ]} />
         <Facts title="Correlation" rows={[
           ["Open traces", count(correlation.open_traces)], ["Closed traces", count(correlation.closed_traces)], ["Measurement cells", count(correlation.cells)],

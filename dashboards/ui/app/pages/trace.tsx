@@ -29,10 +29,10 @@ export default function TracePage({ parameters }: { parameters: Record<string, s
   const model = useMemo(() => (held ? buildModel(held) : null), [held?.trace_id, held?.spans]);
   if (!valid) return <><Head title="Trace" /><Empty why="filter">A trace id is 32 hexadecimal digits; “{id}” is not. Try the <a href={href("/traces")}>search</a>.</Empty></>;
   return (
-    <>
+    <div class="tracepage">
       <Title id={id} model={model} live={growing} />
       <Panel load={load} rows={16}>{() => (model && model.size > 0 ? <Shown model={model} /> : <Empty why="no data">No span of this trace is stored.</Empty>)}</Panel>
-    </>
+    </div>
   );
 }
 
@@ -57,14 +57,17 @@ function Shown({ model }: { model: Model }) {
   return (
     <>
       <Anomalies model={model} />
-      <div class="tracebar">
-        <div class="tabs" role="tablist" style={{ margin: 0 }}>
-          <button type="button" role="tab" aria-selected={view === "waterfall"} onClick={() => setQuery({ view: null })}>Waterfall</button>
-          <button type="button" role="tab" aria-selected={view === "operations"} onClick={() => setQuery({ view: "operations" })}>Operations</button>
-        </div>
-      </div>
-      {view === "operations" ? <OperationsView model={model} /> : <WaterfallView key={model.body.trace_id} model={model} />}
+      {view === "operations" ? <OperationsView model={model} tabs={<Tabs view={view} />} /> : <WaterfallView key={model.body.trace_id} model={model} tabs={<Tabs view={view} />} />}
     </>
+  );
+}
+
+function Tabs({ view }: { view: string }) {
+  return (
+    <div class="tabs" role="tablist" aria-label="View" style={{ margin: 0 }}>
+      <button type="button" role="tab" aria-selected={view === "waterfall"} onClick={() => setQuery({ view: null })}>Waterfall</button>
+      <button type="button" role="tab" aria-selected={view === "operations"} onClick={() => setQuery({ view: "operations" })}>Operations</button>
+    </div>
   );
 }
 

@@ -4,6 +4,8 @@ import { onPath, type Model } from "./model";
 
 /** Siblings alike in a row before they become one. */
 export const RUN_LEAST = 4;
+/** Traces up to this size open whole. */
+export const OPEN_MOST = 100;
 
 export interface Fold {
   open: Uint8Array;
@@ -22,7 +24,9 @@ export interface Shown {
 }
 
 export function smartFold(model: Model): Fold {
-  return { open: model.heavyBelow.slice(), single: new Uint8Array(model.size), runs: true, onlyPath: false };
+  // A small trace fits the screen: hiding parts of it would only cost clicks.
+  const open = model.size <= OPEN_MOST ? new Uint8Array(model.size).fill(1) : model.heavyBelow.slice();
+  return { open, single: new Uint8Array(model.size), runs: true, onlyPath: false };
 }
 
 export function openAll(model: Model): Fold {

@@ -10,9 +10,11 @@ const ZOOM_LEAST_NS = 100;
 export interface Zoom { from: number; to: number }
 
 export function windowOf(scrollTop: number, height: number, total: number): { first: number; last: number } {
-  const first = Math.max(0, Math.floor(scrollTop / ROW_PX) - OVERSCAN);
-  const last = Math.min(total, Math.ceil((scrollTop + height) / ROW_PX) + OVERSCAN);
-  return { first: Math.min(first, total), last: Math.max(first, last) };
+  const inside = (row: number): number => Math.max(0, Math.min(total, row));
+  return {
+    first: inside(Math.floor(scrollTop / ROW_PX) - OVERSCAN),
+    last: inside(Math.ceil((scrollTop + height) / ROW_PX) + OVERSCAN),
+  };
 }
 
 export function clampZoom(zoom: Zoom, duration: number): Zoom {

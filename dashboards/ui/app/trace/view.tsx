@@ -1,4 +1,5 @@
 // The interactive part of the trace page: fold, zoom, selection, find and the keys that drive them.
+import type { ComponentChildren } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { count, ns, percent } from "../core/format";
 import { useKeys } from "../core/keys";
@@ -15,7 +16,7 @@ import { Waterfall } from "./waterfall";
 /** Zooming writes to the URL this long after the last step: browsers limit how often the address may change. */
 const SETTLE_MS = 250;
 
-export function WaterfallView({ model }: { model: Model }) {
+export function WaterfallView({ model, tabs }: { model: Model; tabs: ComponentChildren }) {
   const [fold, setFold] = useState<Fold>(() => (query.value["fold"] === "all" ? openAll(model) : smartFold(model)));
   const [zoom, setZoom] = useState<Zoom>(() => parseZoom(query.value["zoom"], model.durationNs) ?? { from: 0, to: model.durationNs });
   const [ink, setInk] = useState<Ink | null>(null);
@@ -104,8 +105,9 @@ export function WaterfallView({ model }: { model: Model }) {
   ]);
 
   return (
-    <div ref={box}>
+    <div ref={box} class="traceview">
       <div class="tracebar">
+        {tabs}
         <input type="search" class="find" placeholder="find in trace…  n N" aria-label="find in trace" value={find}
           onInput={(event) => setQuery({ find: event.currentTarget.value || null }, "replace")}
           onKeyDown={(event) => { if (event.key === "Enter") cycle(matches, event.shiftKey ? -1 : 1); }} />

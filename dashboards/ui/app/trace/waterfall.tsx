@@ -47,7 +47,7 @@ export function Waterfall(props: Props) {
   }, []);
   useLayoutEffect(paint, [model, shown, zoom, ink, selectedPlace, size, width]);
   useEffect(() => { if (axis.current && ink && size.width > 0) paintAxis(axis.current, size.width, width, zoom, ink); }, [zoom, ink, size, width]);
-  useEffect(() => { if (box.current && selectedPlace >= 0) keepInView(box.current, selectedPlace, size.height); }, [selectedPlace, size.height, shown]);
+  useEffect(() => { if (box.current && selectedPlace >= 0 && size.height > 0) keepInView(box.current, selectedPlace, size.height); }, [selectedPlace, size.height, shown]);
   const onWheel = (event: WheelEvent): void => {
     if (!event.ctrlKey || !box.current) return;
     event.preventDefault();

@@ -1,8 +1,7 @@
 // The frame around every page: navigation, jump box, range, environment, refresh, theme, banner, help, toast.
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { lostSince } from "../core/api";
-import { getJson } from "../core/api";
+import { getJson, lostSince } from "../core/api";
 import { useKeys } from "../core/keys";
 import { busy } from "../core/load";
 import { CHOICES, paused, refreshNow, seconds, setSeconds } from "../core/refresh";
@@ -49,7 +48,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
         <RangePicker />
         <RefreshChoice />
         <button type="button" class="icon" title={`Theme: ${theme.value}  t`} aria-label={`Theme: ${theme.value}`} onClick={nextTheme}>{THEME_GLYPH[theme.value]}</button>
-        <button type="button" class="icon" title="Share: copy a link with absolute times  Y" aria-label="Share" onClick={() => void copy(absoluteLink(Date.now()), "the absolute link")}>⧉</button>
+        <button type="button" class="icon" title="Share: copy a link with absolute times  Y" aria-label="Share" onClick={() => void copy(absoluteLink(Date.now()), "the absolute link")}><LinkMark /></button>
         <button type="button" class="icon" title="Keys  ?" aria-label="Keys" onClick={() => setHelp(true)}>?</button>
       </header>
       <div class={`progress${busy.value > 0 ? " on" : ""}`} aria-hidden="true" />
@@ -103,6 +102,14 @@ function EnvFilter() {
       <option value="">all environments</option>
       {options.map((name) => <option key={name} value={name}>{name}</option>)}
     </select>
+  );
+}
+
+function LinkMark() {
+  return (
+    <svg width="14" height="14" viewBox="0 0 16 16" aria-hidden="true" fill="none" stroke="currentColor" stroke-width="1.6" stroke-linecap="round">
+      <path d="M6.5 9.5l3-3M7 4.5l1.6-1.6a3 3 0 0 1 4.4 4.4L11.3 9M9 11.5l-1.6 1.6A3 3 0 0 1 3 8.7L4.7 7" />
+    </svg>
   );
 }
 

@@ -123,7 +123,7 @@ async fn a_tail_goes_on_where_the_snapshot_ends() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn limits_have_names() {
     let mut home = Home::new();
-    home.config.buffer_bytes_max = 40_000;
+    home.config.buffer_bytes_max = 400_000;
     let store = home.open().await;
     let (mut frame, batch) = seeded_frame(1, 1, START);
     frame.payload = vec![0; (64 << 20) + 1].into();
@@ -134,11 +134,11 @@ async fn limits_have_names() {
     assert!(matches!(store.pressure(), crate::Pressure::Busy { .. }));
     store.flush().await.unwrap();
     assert_eq!(store.pressure(), crate::Pressure::Ready);
-    append(&store, 1000, 1).await.unwrap();
+    append(&store, 1001, 1).await.unwrap();
 }
 
 async fn loop_until_full(store: &Store) -> StorageError {
-    for seed in 2..100 {
+    for seed in 2..1000 {
         if let Err(error) = append(store, seed, 1).await {
             return error;
         }

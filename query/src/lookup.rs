@@ -1,0 +1,211 @@
+//! Traces by id, without a hint of their time, beside DataFusion: bloom filters and row indexes name the rows, and only
+//! their pages are decoded. A lookup pays for no planning and, once a file was looked at, for no footer.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
+use arrow::compute::{concat_batches, filter_record_batch};
+use arrow::datatypes::{DataType, SchemaRef};
+use daytwo_storage::schema::col;
+use daytwo_storage::{DataFile, Snapshot, SpanId, TraceId};
+use parquet::arrow::ProjectionMask;
+
+use crate::data_file::{Fault, FileCache, OpenFile};
+use crate::engine::{LookupStats, QueryEngine, elapsed_ms};
+use crate::{QueryError, Result, spans};
+
+/// All stored spans of a trace.
+#[derive(Debug, Clone)]
+pub struct TraceSpans {
+    /// The spans in the columns of [`crate::spans::sql_schema`] (text and bytes are views), in no order; a span that was
+    /// received twice stands twice. No rows when nothing of the trace is stored.
+    pub batch: RecordBatch,
+    /// Whether the trace is longer than `trace_spans_max` and some spans are missing here.
+    pub truncated: bool,
+    /// What the answer cost.
+    pub stats: LookupStats,
+    /// What is missing from the answer, in sentences.
+    pub partial: Vec<String>,
+}
+
+impl QueryEngine {
+    /// All spans of a trace.
+    ///
+    /// # Errors
+    /// [`QueryError::Overloaded`], [`QueryError::Internal`]. A damaged file is no error: it is set aside and named in
+    /// `partial`.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives the answer up; the blocking read behind it ends by itself.
+    pub async fn trace_spans(&self, trace: TraceId) -> Result<TraceSpans> {
+        let found = self.find(vec![trace], spans::sql_schema()).await;
+        self.counted(found)
+    }
+
+    /// One span with all its columns: no row when it is not stored, several when it was received several times.
+    ///
+    /// # Errors
+    /// As [`QueryEngine::trace_spans`].
+    pub async fn span_detail(&self, trace: TraceId, span: SpanId) -> Result<TraceSpans> {
+        let mut found = self.trace_spans(trace).await?;
+        let ids = found.batch.column_by_name(col::SPAN_ID).map(Arc::clone);
+        let ids = ids.ok_or_else(|| QueryError::internal("spans have no span_id"))?;
+        let mine = equal(&ids, &[span.as_bytes().as_slice()])?;
+        found.batch = filter_record_batch(&found.batch, &mine)?;
+        Ok(found)
+    }
+
+    /// All spans of some traces, in `columns`.
+    pub(crate) async fn find(&self, traces: Vec<TraceId>, columns: SchemaRef) -> Result<TraceSpans> {
+        let started = Instant::now();
+        let slot = self.lookups.take().await?;
+        let snapshot = self.store.snapshot();
+        let holes = snapshot.holes.clone();
+        let cache = Arc::clone(&self.cache);
+        let rows_max = self.config.trace_spans_max;
+        let search = move || Search { traces: &traces, columns, rows_max }.run(&snapshot, &cache);
+        let found = self.blocking(slot, search).await??;
+        let mut partial = holes;
+        partial.extend(self.set_aside(&found.faults).await);
+        let stats = LookupStats { elapsed_ms: elapsed_ms(started), ..found.stats };
+        Ok(TraceSpans { batch: found.batch, truncated: found.truncated, stats, partial })
+    }
+}
+
+struct Found {
+    batch: RecordBatch,
+    truncated: bool,
+    stats: LookupStats,
+    faults: Vec<Fault>,
+}
+
+/// What to look for.
+struct Search<'a> {
+    traces: &'a [TraceId],
+    columns: SchemaRef,
+    rows_max: usize,
+}
+
+impl Search<'_> {
+    fn run(&self, snapshot: &Snapshot, cache: &FileCache) -> Result<Found> {
+        let mut rows = Rows { batches: Vec::new(), count: 0 };
+        self.in_buffer(snapshot, &mut rows)?;
+        let mut stats = LookupStats { files_total: snapshot.files.len() as u64, ..LookupStats::default() };
+        let mut faults = Vec::new();
+        // The newest files first: if there are too many spans, it is the oldest that are missing.
+        for data_file in snapshot.files.iter().rev() {
+            if rows.count > self.rows_max {
+                break;
+            }
+            match self.in_file(snapshot, data_file, cache, &mut rows) {
+                Ok(scanned) => stats.files_scanned = stats.files_scanned.saturating_add(u64::from(scanned)),
+                Err(fault) => faults.push(fault),
+            }
+        }
+        cache.trim();
+        let batch = concat_batches(&self.columns, &rows.batches)?;
+        let batch = batch.slice(0, batch.num_rows().min(self.rows_max));
+        Ok(Found { batch, truncated: rows.count > self.rows_max, stats, faults })
+    }
+
+    fn in_buffer(&self, snapshot: &Snapshot, rows: &mut Rows) -> Result<()> {
+        for buffered in &snapshot.buffered {
+            let batch = buffered.record_batch();
+            let mine = self.mine(batch)?;
+            if mine.true_count() > 0 {
+                rows.push(spans::project(&filter_record_batch(batch, &mine)?, &self.columns, None)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the rows of one file; whether any page of it was read.
+    fn in_file(
+        &self,
+        snapshot: &Snapshot,
+        data_file: &DataFile,
+        cache: &FileCache,
+        rows: &mut Rows,
+    ) -> Result<bool, Fault> {
+        let file = cache.open(&snapshot.table_dir, &data_file.path)?;
+        let mut scanned = false;
+        for (row_group, index) in file.row_groups().iter().enumerate() {
+            // One more than may be given, so that a cut is noticed.
+            let room = self.rows_max.saturating_sub(rows.count).saturating_add(1);
+            let selection = file.guarded(|| {
+                if !index.may_hold(&file, row_group, self.traces)? {
+                    return Ok(None);
+                }
+                index.rows_of(&file, row_group, self.traces, room)
+            })?;
+            let Some(selection) = selection else {
+                continue;
+            };
+            scanned = true;
+            let reader = || {
+                let mask = self.mask(&file);
+                let batch_rows = selection.row_count().max(1);
+                let reader = file.reader().with_row_groups(vec![row_group]).with_row_selection(selection);
+                reader
+                    .with_projection(mask)
+                    .with_batch_size(batch_rows)
+                    .build()?
+                    .collect::<Result<Vec<_>, _>>()
+                    .map_err(Into::into)
+            };
+            let batches = file.guarded(reader)?;
+            let taken = self.take_mine(&batches, &data_file.received_hour, rows);
+            taken.map_err(|error| Fault { path: data_file.path.clone(), reason: error.to_string() })?;
+        }
+        Ok(scanned)
+    }
+
+    fn take_mine(&self, batches: &[RecordBatch], received_hour: &str, rows: &mut Rows) -> Result<()> {
+        for batch in batches {
+            let mine = filter_record_batch(batch, &self.mine(batch)?)?;
+            if mine.num_rows() > 0 {
+                rows.push(spans::project(&mine, &self.columns, Some(received_hour))?);
+            }
+        }
+        Ok(())
+    }
+
+    /// The wanted columns and the id, which proves that a row belongs to the trace.
+    fn mask(&self, file: &OpenFile) -> ProjectionMask {
+        let schema = file.metadata().file_metadata().schema_descr();
+        let wanted = self.columns.fields().iter().map(|field| field.name().as_str());
+        ProjectionMask::columns(schema, wanted.chain([col::TRACE_ID]))
+    }
+
+    fn mine(&self, batch: &RecordBatch) -> Result<BooleanArray> {
+        let ids = batch.column_by_name(col::TRACE_ID);
+        let ids = ids.ok_or_else(|| QueryError::internal("spans have no trace_id"))?;
+        let wanted: Vec<&[u8]> = self.traces.iter().map(|trace| trace.as_bytes().as_slice()).collect();
+        equal(ids, &wanted)
+    }
+}
+
+struct Rows {
+    batches: Vec<RecordBatch>,
+    count: usize,
+}
+
+impl Rows {
+    fn push(&mut self, batch: RecordBatch) {
+        self.count = self.count.saturating_add(batch.num_rows());
+        self.batches.push(batch);
+    }
+}
+
+/// Which ids are one of `wanted`.
+fn equal(ids: &ArrayRef, wanted: &[&[u8]]) -> Result<BooleanArray> {
+    let is_wanted = |id: &[u8]| wanted.contains(&id);
+    match ids.data_type() {
+        DataType::Binary => Ok((0..ids.len()).map(|row| Some(is_wanted(ids.as_binary::<i32>().value(row)))).collect()),
+        DataType::BinaryView => {
+            Ok((0..ids.len()).map(|row| Some(is_wanted(ids.as_binary_view().value(row)))).collect())
+        }
+        other => Err(QueryError::internal(format!("an id column has type {other}"))),
+    }
+}

@@ -1,0 +1,94 @@
+//! A store in a temporary folder with an engine over it.
+
+use std::sync::Arc;
+
+use daytwo_query::{NoEngineTables, QueryConfig, QueryEngine, answer};
+use daytwo_storage::testing::{SeededReplay, TestSpan, batch_of, seeded_frame, spans};
+use daytwo_storage::{Clock, Frame, PayloadCompression, PayloadFormat, StorageConfig, Store, SystemClock, UnixNanos};
+use futures::StreamExt;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// 2026-11-22T10:30:00Z.
+pub(crate) const RECEIVED: UnixNanos = UnixNanos(1_795_343_400_000_000_000);
+
+pub(crate) struct World {
+    _dir: TempDir,
+    pub(crate) store: Arc<Store>,
+    pub(crate) engine: Arc<QueryEngine>,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    pub(crate) async fn with(change: impl FnOnce(&mut QueryConfig)) -> Self {
+        let dir = TempDir::new().unwrap();
+        // Flushes happen when a test asks for them.
+        let config = StorageConfig {
+            data_dir: dir.path().join("data"),
+            flush_interval: std::time::Duration::from_secs(3_600),
+            wal_segment_bytes: 1 << 20,
+            ..StorageConfig::default()
+        };
+        let store = Store::open(config, Arc::new(SystemClock), Arc::new(SeededReplay)).await.unwrap();
+        let mut config = QueryConfig { spill_dir: dir.path().join("spill"), partitions: 2, ..QueryConfig::default() };
+        change(&mut config);
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let engine = QueryEngine::new(config, Arc::clone(&store), clock, Arc::new(NoEngineTables)).unwrap();
+        Self { _dir: dir, store, engine }
+    }
+
+    /// Stores the seeded spans of `seed` and gives them back.
+    pub(crate) async fn seed(&self, seed: u64, rows: u32) -> Vec<TestSpan> {
+        let (frame, batch) = seeded_frame(seed, rows, RECEIVED);
+        self.store.append(frame, batch).await.unwrap();
+        spans(seed, rows as usize, RECEIVED)
+    }
+
+    /// Stores these spans.
+    pub(crate) async fn add(&self, spans: &[TestSpan]) {
+        let payload = format!("{spans:?}").into_bytes();
+        let hash = payload.iter().fold(7_u128, |hash, &byte| hash.wrapping_mul(1_000_003) ^ u128::from(byte));
+        let frame = Frame {
+            payload: payload.into(),
+            format: PayloadFormat::Protobuf,
+            compression: PayloadCompression::None,
+            request_hash: hash,
+            received: RECEIVED,
+            rejected: Vec::new(),
+        };
+        self.store.append(frame, batch_of(RECEIVED, spans)).await.unwrap();
+    }
+
+    pub(crate) async fn flush(&self) {
+        self.store.flush().await.unwrap();
+        let snapshot = self.store.snapshot();
+        assert!(snapshot.buffered.is_empty(), "a flush empties the buffer");
+    }
+
+    /// The answer as JSON rows.
+    pub(crate) async fn rows(&self, sql: &str) -> Vec<Vec<Value>> {
+        let document = self.document(sql).await;
+        serde_json::from_value(document["rows"].clone()).unwrap()
+    }
+
+    /// The whole JSON answer.
+    pub(crate) async fn document(&self, sql: &str) -> Value {
+        let answer = self.engine.sql(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        let mut pieces = answer::encode(answer, answer::Format::Json);
+        let mut text = Vec::new();
+        while let Some(piece) = pieces.next().await {
+            text.extend_from_slice(&piece.unwrap_or_else(|error| panic!("{sql}: {error}")));
+        }
+        serde_json::from_slice(&text)
+            .unwrap_or_else(|error| panic!("{sql}: {error}: {}", String::from_utf8_lossy(&text)))
+    }
+
+    /// The plan, as EXPLAIN shows it.
+    pub(crate) async fn explain(&self, sql: &str) -> String {
+        let rows = self.rows(&format!("EXPLAIN ANALYZE {sql}")).await;
+        rows.iter().map(|row| row[1].as_str().unwrap()).collect::<Vec<&str>>().join("\n")
+    }
+}
