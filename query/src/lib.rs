@@ -32,3 +32,6 @@ pub use lookup::TraceSpans;
 pub use search::{SEARCH_LIMIT_MAX, SearchAnswer, TraceSearch, TraceSummary};
 pub use sql::SqlAnswer;
 pub use tables::{EngineTable, EngineTables, NoEngineTables};
+
+// The board knows storage only through this crate.
+pub use daytwo_storage::{Clock, SpanId, StoreStatus, SystemClock, TraceId, UnixNanos};
