@@ -35,7 +35,7 @@ async function bundleUnit() {
   const names = readdirSync(folder).filter((name) => name.endsWith(".test.ts"));
   await build({
     absWorkingDir: here, entryPoints: names.map((name) => join(folder, name)), outdir: join(work, "unit"), outExtension: { ".js": ".mjs" },
-    bundle: true, format: "esm", platform: "node", target: ["node20"], logLevel: "warning",
+    bundle: true, loader: { ".css": "text" }, format: "esm", platform: "node", target: ["node20"], logLevel: "warning",
   });
   return names.map((name) => join(work, "unit", name.replace(/\.ts$/, ".mjs")));
 }

@@ -10,3 +10,5 @@ declare module "node:assert/strict" {
   };
   export default assert;
 }
+// Style sheets arrive as text in unit tests.
+declare module "*.css" { const text: string; export default text; }
