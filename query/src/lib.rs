@@ -5,31 +5,47 @@
 //! writes them as JSON, CSV, Arrow or a table. Lookups by id (`lookup`) and searches (`search`) go beside DataFusion where
 //! planning would cost more than reading.
 //!
+//! [`Correlator`] is the correlation engine: it follows accepted spans, measures closed traces ([`measure`]), keeps SLIs
+//! ([`sli`]) and SLOs ([`slo`]), finds deployments ([`deployment`]) and judges them ([`verdict`]). [`trace`] stitches.
+//!
 //! This crate is the only one that knows DataFusion.
 
 pub mod answer;
 mod config;
+pub mod correlator;
 mod data_file;
+pub mod deployment;
 mod engine;
 mod error;
 mod functions;
 mod guard;
 mod lookup;
+pub mod measure;
 mod search;
 mod session;
+pub mod sli;
+pub mod slo;
 mod slots;
 mod span_table;
 pub mod spans;
 mod sql;
 pub mod tables;
+pub mod trace;
+pub mod verdict;
 mod views;
 
+// The board knows storage only through this crate.
+pub use daytwo_storage::{Clock, SpanId, StoreStatus, SystemClock, TraceId, UnixNanos};
+
 pub use config::QueryConfig;
+pub use correlator::{Correlator, Distribution, DistributionBin, EngineConfig, EngineStatus};
+pub use deployment::{Deployment, DeploymentFilter, DeploymentKind};
 pub use engine::{LookupStats, QueryEngine, QueryStatus};
 pub use error::{QueryError, Result};
 pub use functions::{register_all, span_kind_name};
 pub use lookup::TraceSpans;
 pub use search::{SEARCH_LIMIT_MAX, SearchAnswer, TraceSearch, TraceSummary};
+pub use sli::{OperationSli, ServiceSli, SliRow, TimeWindow};
 pub use sql::SqlAnswer;
 pub use tables::{EngineTable, EngineTables, NoEngineTables};
 

@@ -1,0 +1,186 @@
+//! [`Correlator`]: follows accepted spans, closes traces, and keeps what the board shows.
+//!
+//! One lock guards the state; every call under it is short except the tick, which judges. The state is a pure
+//! fold over spans and the time, so a rebuild from the store ends where the follower was.
+
+mod config;
+mod follow;
+mod open;
+mod recent;
+mod state;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod versions;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use daytwo_storage::{Clock, SpanBatch, UnixNanos};
+
+pub use config::EngineConfig;
+use state::State;
+
+use crate::deployment::{Deployment, DeploymentFilter};
+use crate::sli::{self, OperationSli, ServiceSli, SliRow, TimeWindow};
+use crate::slo::{self, SloBoard, SloDetail, SloFile};
+use crate::verdict::{QuantilesMs, Verdict};
+
+/// Counters for `/metrics` and the status page.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EngineStatus {
+    /// Spans seen since start, rebuilds included.
+    pub observed_spans: u64,
+    /// Traces still open.
+    pub open_traces: u64,
+    /// Spans held for open and just closed traces.
+    pub open_spans: u64,
+    /// Traces closed since start.
+    pub closed_traces: u64,
+    /// Traces closed early because too many spans were held.
+    pub evicted_traces: u64,
+    /// Cells held.
+    pub cells: u64,
+    /// Spans that came after their trace had been closed; their trace was measured again.
+    pub late_spans: u64,
+    /// Late spans whose trace was no longer held: measured without it.
+    pub fragment_spans: u64,
+    /// Spans counted under `~other` because there were too many operations.
+    pub overflowed_spans: u64,
+    /// Cells dropped early because memory was full.
+    pub dropped_cells: u64,
+    /// Trace records held for deployments to come.
+    pub recent_traces: u64,
+    /// Deployments under judgement.
+    pub judged_deployments: u64,
+    /// Rebuilds from the store.
+    pub rebuilds: u64,
+    /// Batches that could not be read.
+    pub unreadable_batches: u64,
+    /// Whether answers are behind the store because a rebuild is under way.
+    pub lagging: bool,
+}
+
+/// One bin of a latency distribution.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct DistributionBin {
+    /// Lower bound.
+    pub low_ms: f64,
+    /// Upper bound.
+    pub high_ms: f64,
+    /// Share of the old version's traces.
+    pub before: f64,
+    /// Share of the new version's traces.
+    pub after: f64,
+}
+
+/// Self time per trace of an operation, before and after.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Distribution {
+    /// The operation; `None` for the whole service.
+    pub operation: Option<String>,
+    /// Bins, ascending.
+    pub bins: Vec<DistributionBin>,
+    /// Quantiles of the old version.
+    pub before: Option<QuantilesMs>,
+    /// Quantiles of the new version.
+    pub after: Option<QuantilesMs>,
+}
+
+/// The correlation engine.
+#[derive(Debug)]
+pub struct Correlator {
+    config: EngineConfig,
+    clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+}
+
+impl Correlator {
+    /// An engine that has seen nothing.
+    pub fn new(config: EngineConfig, clock: Arc<dyn Clock>) -> Arc<Self> {
+        let state = Mutex::new(State::new(config.clone()));
+        Arc::new(Self { config, clock, state })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes accepted spans. A batch that cannot be read is counted and left out.
+    pub fn observe(&self, batch: &SpanBatch) {
+        self.state().observe(batch.record_batch());
+    }
+
+    /// Closes traces that are quiet; on every tenth second also judges and forgets what is old.
+    pub fn tick(&self) {
+        let now = self.clock.now();
+        self.state().tick(now);
+    }
+
+    /// The instant up to which answers are complete.
+    pub fn as_of(&self) -> UnixNanos {
+        self.clock.now().saturating_sub(self.config.idle)
+    }
+
+    /// Counters.
+    pub fn status(&self) -> EngineStatus {
+        self.state().status()
+    }
+
+    /// Services with traffic in the window.
+    pub fn services(&self, window: TimeWindow, environment: Option<&str>) -> Vec<ServiceSli> {
+        sli::services(&self.state().cells, window, environment)
+    }
+
+    /// Operations of a service with traffic in the window.
+    pub fn operations(&self, service: &str, window: TimeWindow, environment: Option<&str>) -> Vec<OperationSli> {
+        sli::operations(&self.state().cells, window, service, environment)
+    }
+
+    /// Cells of the window.
+    pub fn sli_rows(&self, window: TimeWindow) -> Vec<SliRow> {
+        sli::rows(&self.state().cells, window)
+    }
+
+    /// Replaces the objectives. Files with problems keep only their own objectives out; objectives that did not
+    /// change keep their counters, new ones count from the stored spans after the next rebuild.
+    pub fn set_slos(&self, files: &[SloFile]) {
+        let (objectives, problems) = slo::parse(files);
+        self.state().set_slos(objectives, problems);
+    }
+
+    /// Every objective, worst budget first.
+    pub fn slos(&self, environment: Option<&str>) -> SloBoard {
+        self.state().slos(self.clock.now(), environment)
+    }
+
+    /// One objective in detail.
+    pub fn slo_detail(&self, id: &str) -> Option<SloDetail> {
+        self.state().slo_detail(id, self.clock.now())
+    }
+
+    /// Deployments, newest first.
+    pub fn deployments(&self, filter: &DeploymentFilter) -> Vec<Deployment> {
+        self.state().deployments(filter)
+    }
+
+    /// The latest verdict of a deployment; of the newest one that matches when `environment` is `None`.
+    pub fn verdict(&self, service: &str, version: &str, environment: Option<&str>) -> Option<Arc<Verdict>> {
+        self.state().verdict(service, version, environment)
+    }
+
+    /// The latest verdict of every deployment.
+    pub fn verdicts(&self) -> Vec<Arc<Verdict>> {
+        self.state().verdicts()
+    }
+
+    /// Self time of an operation (or the whole service), before and after a deployment.
+    pub fn distribution(
+        &self,
+        service: &str,
+        version: &str,
+        operation: Option<&str>,
+        environment: Option<&str>,
+    ) -> Option<Distribution> {
+        self.state().distribution(service, version, operation, environment)
+    }
+}

@@ -1,0 +1,159 @@
+//! Following the store: rebuild from a snapshot, then the tail; again whenever the tail is cut off.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use daytwo_storage::{DataFile, Snapshot, SpanBatch, Store, UnixNanos};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::Correlator;
+use super::state::State;
+use daytwo_storage::schema::col;
+
+/// Traces are looked at for quietness this often.
+const TICK: Duration = Duration::from_secs(1);
+/// Batches taken from the tail at once.
+const TAKEN_MAX: usize = 256;
+
+/// Columns that measuring reads.
+const COLUMNS: [&str; 16] = [
+    col::TRACE_ID,
+    col::SPAN_ID,
+    col::PARENT_SPAN_ID,
+    col::NAME,
+    col::KIND,
+    col::START,
+    col::DURATION,
+    col::STATUS_CODE,
+    col::SERVICE_NAME,
+    col::SERVICE_VERSION,
+    col::SERVICE_INSTANCE_ID,
+    col::ENVIRONMENT,
+    col::RESOURCE_ATTRIBUTES,
+    col::RECEIVED,
+    col::EVENTS,
+    col::LINKS,
+];
+
+impl Correlator {
+    /// Follows the store until cancelled: what is stored first, then every accepted batch.
+    pub async fn run(self: Arc<Self>, store: Arc<Store>, cancel: CancellationToken) {
+        while !cancel.is_cancelled() {
+            let (snapshot, tail) = store.snapshot_and_tail(self.config.tail_capacity);
+            self.state().lagging = true;
+            let engine = Arc::clone(&self);
+            let stop = cancel.clone();
+            let rebuilt = tokio::task::spawn_blocking(move || engine.rebuild(&snapshot, &stop)).await;
+            if let Err(error) = rebuilt {
+                tracing::error!(%error, "rebuilding the correlation engine failed; it goes on with new spans only");
+            }
+            self.state().lagging = false;
+            Arc::clone(&self).follow(tail, &cancel).await;
+        }
+    }
+
+    /// Takes batches until the tail is cut off, a rebuild is wanted, or it is time to stop.
+    async fn follow(self: Arc<Self>, mut tail: mpsc::Receiver<SpanBatch>, cancel: &CancellationToken) {
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let mut batches = Vec::new();
+            let open = tokio::select! {
+                () = cancel.cancelled() => return,
+                taken = tail.recv_many(&mut batches, TAKEN_MAX) => taken > 0,
+                _ = ticks.tick() => true,
+            };
+            let engine = Arc::clone(&self);
+            let tick = batches.is_empty();
+            let work = tokio::task::spawn_blocking(move || engine.take(&batches, tick));
+            if let Err(error) = work.await {
+                tracing::error!(%error, "measuring a batch failed; its spans are stored and not measured");
+            }
+            if !open || std::mem::take(&mut self.state().wants_rebuild) {
+                tracing::info!(cut_off = !open, "the correlation engine rebuilds from the store");
+                return;
+            }
+        }
+    }
+
+    fn take(&self, batches: &[SpanBatch], tick: bool) {
+        batches.iter().for_each(|batch| self.observe(batch));
+        if tick {
+            self.tick();
+        }
+    }
+
+    /// Reads the stored spans of the recent past into a fresh state and puts it in place.
+    fn rebuild(&self, snapshot: &Snapshot, cancel: &CancellationToken) {
+        let mut fresh = self.state().fresh();
+        for file in self.recent_files(snapshot) {
+            if cancel.is_cancelled() {
+                return;
+            }
+            if let Err(reason) = read_file(&mut fresh, snapshot, &file) {
+                tracing::warn!(path = %file.path, %reason, "a data file is not measured");
+            }
+        }
+        for batch in &snapshot.buffered {
+            fresh.observe(batch.record_batch());
+            close_by_reception(&mut fresh, batch.record_batch());
+        }
+        self.state().replace(fresh);
+        self.tick();
+    }
+
+    /// Files of the window, newest first up to the limit of spans, then in order of reception.
+    fn recent_files(&self, snapshot: &Snapshot) -> Vec<DataFile> {
+        let oldest = self.clock.now().saturating_sub(self.config.rebuild_window);
+        let recent = |file: &&DataFile| file.start_range.is_none_or(|(_, latest)| latest >= oldest.0);
+        let mut files: Vec<DataFile> = snapshot.files.iter().filter(recent).cloned().collect();
+        files.sort_by(|left, right| {
+            (&left.received_hour, left.start_range, &left.path).cmp(&(
+                &right.received_hour,
+                right.start_range,
+                &right.path,
+            ))
+        });
+        let mut rows = 0_u64;
+        let mut taken: Vec<DataFile> = Vec::new();
+        for file in files.into_iter().rev() {
+            rows = rows.saturating_add(file.rows);
+            if rows > self.config.rebuild_spans_max {
+                tracing::info!(limit = self.config.rebuild_spans_max, "older spans are not measured again");
+                break;
+            }
+            taken.push(file);
+        }
+        taken.reverse();
+        taken
+    }
+}
+
+fn read_file(state: &mut State, snapshot: &Snapshot, file: &DataFile) -> Result<(), String> {
+    let path = snapshot.table_dir.join(&file.path);
+    let opened = std::fs::File::open(&path).map_err(|error| error.to_string())?;
+    let builder = ParquetRecordBatchReaderBuilder::try_new(opened).map_err(|error| error.to_string())?;
+    let mask = ProjectionMask::columns(builder.parquet_schema(), COLUMNS);
+    let reader = builder.with_projection(mask).build().map_err(|error| error.to_string())?;
+    for batch in reader {
+        let batch = batch.map_err(|error| error.to_string())?;
+        state.observe(&batch);
+        close_by_reception(state, &batch);
+    }
+    Ok(())
+}
+
+/// During a rebuild the clock is the reception of the spans read.
+fn close_by_reception(state: &mut State, batch: &RecordBatch) {
+    use arrow::array::AsArray;
+    use arrow::datatypes::Int64Type;
+    let received = batch.column_by_name(col::RECEIVED).and_then(|column| column.as_primitive_opt::<Int64Type>());
+    let newest = received.and_then(arrow::compute::max);
+    if let Some(newest) = newest {
+        state.close_quiet(UnixNanos(newest));
+    }
+}

@@ -1,0 +1,232 @@
+//! The engine's state: a fold over spans and ticks.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use daytwo_storage::UnixNanos;
+
+use super::config::EngineConfig;
+use super::open::{Closed, OpenTraces};
+use super::recent::RecentTraces;
+use super::versions::{Arrival, Versions};
+use super::{Distribution, EngineStatus};
+use crate::deployment::{Deployment, DeploymentFilter};
+use crate::measure::{CellEntry, FINE, SliCells, TraceRecord, measure_trace, slot_start};
+use crate::slo::{self, LastDeployment, Objective, SloBoard, SloCounter, SloDetail, SloProblem};
+use crate::trace::{ResourceCache, extract_spans, kind, stitch};
+use crate::verdict::{self, CohortKey, Cohorts, Verdict};
+use daytwo_storage::TraceId;
+
+mod board;
+
+/// Environment, service, version and arrival: what tells deployments apart.
+type DeploymentKey = (Arc<str>, Arc<str>, Arc<str>, UnixNanos);
+
+/// A deployment under judgement or judged.
+#[derive(Debug)]
+struct Judged {
+    arrival: Arrival,
+    cohorts: Option<Cohorts>,
+    verdict: Arc<Verdict>,
+}
+
+/// Everything the engine knows.
+#[derive(Debug)]
+pub(super) struct State {
+    config: EngineConfig,
+    cache: ResourceCache,
+    open: OpenTraces,
+    pub(super) cells: SliCells,
+    recent: RecentTraces,
+    versions: Versions,
+    objectives: Vec<(Objective, SloCounter)>,
+    problems: Vec<SloProblem>,
+    judged: BTreeMap<DeploymentKey, Judged>,
+    last_judged: i64,
+    observed: u64,
+    closed: u64,
+    unreadable: u64,
+    pub(super) rebuilds: u64,
+    pub(super) lagging: bool,
+    /// Set when objectives came that have not seen the stored spans.
+    pub(super) wants_rebuild: bool,
+}
+
+impl State {
+    pub(super) fn new(config: EngineConfig) -> Self {
+        Self {
+            cache: ResourceCache::default(),
+            open: OpenTraces::new(config.idle, config.linger, config.open_spans_max, config.closed_ids_max),
+            cells: SliCells::new(config.series_max, config.cells_bytes_max),
+            recent: RecentTraces::default(),
+            versions: Versions::default(),
+            objectives: Vec::new(),
+            problems: Vec::new(),
+            judged: BTreeMap::new(),
+            last_judged: i64::MIN,
+            observed: 0,
+            closed: 0,
+            unreadable: 0,
+            rebuilds: 0,
+            lagging: false,
+            wants_rebuild: false,
+            config,
+        }
+    }
+
+    pub(super) fn observe(&mut self, batch: &RecordBatch) {
+        match extract_spans(batch, &mut self.cache) {
+            Ok(spans) => {
+                self.observed = self.observed.saturating_add(spans.len() as u64);
+                spans.into_iter().for_each(|span| self.open.add(span));
+            }
+            Err(error) => {
+                self.unreadable = self.unreadable.saturating_add(1);
+                tracing::warn!(%error, "a batch of spans could not be read and is not measured");
+            }
+        }
+    }
+
+    pub(super) fn tick(&mut self, now: UnixNanos) {
+        self.close_quiet(now);
+        let slot = slot_start(now, FINE);
+        if slot > self.last_judged {
+            self.last_judged = slot;
+            self.judge_all(now);
+            self.cells.maintain(now, self.config.retention);
+            self.versions.maintain(now, self.config.retention);
+            self.objectives.iter_mut().for_each(|(objective, counter)| counter.maintain(now, objective.window));
+        }
+    }
+
+    /// Measures traces that are quiet.
+    pub(super) fn close_quiet(&mut self, now: UnixNanos) {
+        for closed in self.open.close(now) {
+            self.measure(closed);
+        }
+    }
+
+    /// Puts a closed trace in place of what was measured of it before.
+    fn measure(&mut self, closed: Closed) {
+        if let Some(before) = closed.spans.get(..closed.measured_before).filter(|spans| !spans.is_empty()) {
+            self.apply(measure_trace(&stitch(before.to_vec())), closed.fragment, false);
+        } else {
+            self.closed = self.closed.saturating_add(1);
+        }
+        self.apply(measure_trace(&stitch(closed.spans)), closed.fragment, true);
+    }
+
+    fn apply(&mut self, measured: Option<(TraceRecord, Vec<CellEntry>)>, fragment: bool, add: bool) {
+        let Some((record, mut entries)) = measured else { return };
+        for entry in &mut entries {
+            if fragment {
+                // Children may be missing, so what looks like self time is not.
+                entry.self_ns = None;
+            }
+            if add {
+                self.cells.add(entry)
+            } else {
+                self.cells.remove(entry)
+            }
+            self.count_objectives(entry, record.trace_id, add);
+        }
+        if !fragment {
+            self.apply_record(record, add);
+        }
+    }
+
+    fn apply_record(&mut self, record: TraceRecord, add: bool) {
+        self.versions.change(&record, add);
+        let record = if add {
+            self.recent.add(record, self.config.recent_bytes_max)
+        } else {
+            self.recent.remove(&record);
+            Arc::new(record)
+        };
+        for cohorts in self.judged.values_mut().filter_map(|judged| judged.cohorts.as_mut()) {
+            if add { cohorts.add(&record) } else { cohorts.remove(&record) }
+        }
+    }
+
+    fn count_objectives(&mut self, entry: &CellEntry, trace_id: TraceId, add: bool) {
+        if !matches!(entry.key.kind, kind::SERVER | kind::CONSUMER) {
+            return;
+        }
+        for (objective, counter) in &mut self.objectives {
+            let wanted = objective.service == entry.key.service
+                && objective.operation.as_ref().is_none_or(|operation| *operation == entry.key.operation)
+                && objective.environment.as_ref().is_none_or(|environment| *environment == entry.key.environment);
+            if wanted {
+                let event = slo::Event {
+                    at: entry.at,
+                    good: objective.is_good(entry.duration_ns, entry.error),
+                    operation: &entry.key.operation,
+                    version: &entry.key.version,
+                    trace_id: Some(trace_id),
+                };
+                counter.change(&event, add);
+            }
+        }
+    }
+
+    /// Finds deployments and judges those whose bake time has not ended.
+    fn judge_all(&mut self, now: UnixNanos) {
+        let arrivals = self.versions.arrivals(self.config.deployment_traces_min);
+        let keys: Vec<DeploymentKey> = arrivals.iter().map(key_of).collect();
+        self.judged.retain(|key, _| keys.contains(key));
+        for (key, arrival) in keys.into_iter().zip(arrivals) {
+            self.judge_one(key, arrival, now);
+        }
+        self.bound_judged();
+    }
+
+    fn judge_one(&mut self, key: DeploymentKey, arrival: Arrival, now: UnixNanos) {
+        let rule = &self.config.verdict;
+        let stale = |judged: &Judged| judged.arrival.previous != arrival.previous;
+        if self.judged.get(&key).is_none_or(stale) {
+            let cohorts = self.gather(&arrival);
+            let verdict = Arc::new(verdict::judge(&cohorts, now, rule));
+            self.judged.insert(key.clone(), Judged { arrival: arrival.clone(), cohorts: Some(cohorts), verdict });
+        }
+        let Some(judged) = self.judged.get_mut(&key) else { return };
+        judged.arrival = arrival;
+        let Some(cohorts) = &judged.cohorts else { return };
+        let mut verdict = verdict::judge(cohorts, now, rule);
+        verdict.exemplars = verdict::pick_exemplars(&verdict, cohorts, self.recent.iter(), rule);
+        judged.verdict = Arc::new(verdict);
+    }
+
+    /// The cohorts of a deployment, filled from the traces still remembered.
+    fn gather(&self, arrival: &Arrival) -> Cohorts {
+        let key = CohortKey {
+            environment: Arc::clone(&arrival.key.0),
+            service: Arc::clone(&arrival.key.1),
+            candidate: Arc::clone(&arrival.version),
+            baseline: arrival.previous.clone(),
+            first_seen: arrival.first_seen,
+        };
+        let rule = &self.config.verdict;
+        let mut cohorts = Cohorts::new(key, rule.lookback, rule.bake);
+        self.recent.iter().for_each(|record| cohorts.add(record));
+        cohorts
+    }
+
+    /// Lets the oldest deployments go; they keep their last verdict. First versions have nothing to gather.
+    fn bound_judged(&mut self) {
+        let mut held: Vec<DeploymentKey> =
+            self.judged.iter().filter(|(_, judged)| judged.cohorts.is_some()).map(|(key, _)| key.clone()).collect();
+        held.sort_by_key(|key| key.3);
+        let surplus = held.len().saturating_sub(self.config.judged_max);
+        for key in held.into_iter().take(surplus) {
+            if let Some(judged) = self.judged.get_mut(&key) {
+                judged.cohorts = None;
+            }
+        }
+    }
+}
+
+fn key_of(arrival: &Arrival) -> DeploymentKey {
+    let (environment, service) = &arrival.key;
+    (Arc::clone(environment), Arc::clone(service), Arc::clone(&arrival.version), arrival.first_seen)
+}

@@ -1,0 +1,13 @@
+//! Measuring: what a closed trace adds to cells and to the cohorts of a deployment.
+//!
+//! Everything here is integer arithmetic on mergeable values, so the order in which traces close cannot matter,
+//! and a trace that changes because a span came late can be taken out and put back.
+
+mod cells;
+mod histogram;
+mod record;
+
+pub(crate) use cells::{COARSE, FINE, slot_start};
+pub use cells::{CellEntry, CellKey, CellValue, SliCells, Slot};
+pub use histogram::LogHistogram;
+pub use record::{NodeKey, NodeValue, TraceRecord, measure_trace};

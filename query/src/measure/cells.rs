@@ -1,0 +1,260 @@
+//! [`SliCells`]: counts and latency per 10 s of every operation, kept for a bounded time in bounded memory.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use daytwo_storage::UnixNanos;
+
+use super::LogHistogram;
+use crate::sli::TimeWindow;
+
+/// Width of a fresh cell.
+pub(crate) const FINE: Duration = Duration::from_secs(10);
+/// Width of a cell after roll-up.
+pub(crate) const COARSE: Duration = Duration::from_secs(300);
+/// Fresh cells are kept this long.
+const FINE_KEPT: Duration = Duration::from_secs(2 * 3600);
+/// Scale of rolled-up histograms: 1.1 % wide, so 0.55 % off at most.
+const COARSE_SCALE: u32 = 6;
+/// Name of the operation that takes what is over the limit.
+const OVERFLOW: &str = "~other";
+
+/// What a cell is about.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CellKey {
+    /// Environment, empty when missing.
+    pub environment: Arc<str>,
+    /// Service name.
+    pub service: Arc<str>,
+    /// Version, empty when missing.
+    pub version: Arc<str>,
+    /// Span name.
+    pub operation: Arc<str>,
+    /// OTLP kind.
+    pub kind: i32,
+}
+
+/// What a cell holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CellValue {
+    /// Spans.
+    pub calls: u64,
+    /// Failed spans.
+    pub errors: u64,
+    /// Failed spans without a failed child.
+    pub own_errors: u64,
+    /// Durations in nanoseconds.
+    pub total: LogHistogram,
+    /// Self times in nanoseconds.
+    pub own: LogHistogram,
+}
+
+impl CellValue {
+    /// Adds another cell.
+    pub fn merge(&mut self, other: &Self) {
+        self.calls = self.calls.saturating_add(other.calls);
+        self.errors = self.errors.saturating_add(other.errors);
+        self.own_errors = self.own_errors.saturating_add(other.own_errors);
+        self.total.merge(&other.total);
+        self.own.merge(&other.own);
+    }
+
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.total.memory_bytes() + self.own.memory_bytes()
+    }
+}
+
+/// Where a cell lies in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slot {
+    /// Its start.
+    pub from_unix_nano: i64,
+    /// Its width.
+    pub width_ns: i64,
+}
+
+/// One span's share of a cell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CellEntry {
+    /// Which cell.
+    pub key: CellKey,
+    /// When the span started.
+    pub at: UnixNanos,
+    /// Its duration.
+    pub duration_ns: i64,
+    /// Its self time; unknown (not counted) for spans that came after their trace was closed for good.
+    pub self_ns: Option<i64>,
+    /// Whether it failed.
+    pub error: bool,
+    /// Whether it failed and none of its children did.
+    pub own_error: bool,
+}
+
+/// Start of the slot of this width that holds `at`.
+pub(crate) fn slot_start(at: UnixNanos, width: Duration) -> i64 {
+    let width = i64::try_from(width.as_nanos()).unwrap_or(i64::MAX);
+    at.0.div_euclid(width).saturating_mul(width)
+}
+
+#[derive(Debug, Default)]
+struct Series {
+    fine: BTreeMap<i64, CellValue>,
+    coarse: BTreeMap<i64, CellValue>,
+}
+
+/// Cells of every operation.
+#[derive(Debug)]
+pub struct SliCells {
+    series: HashMap<CellKey, Series>,
+    series_max: usize,
+    bytes_max: usize,
+    bytes: usize,
+    overflowed: u64,
+    dropped: u64,
+}
+
+impl SliCells {
+    /// No cells yet, and room for that many operations and bytes.
+    pub fn new(series_max: usize, bytes_max: usize) -> Self {
+        Self { series: HashMap::new(), series_max, bytes_max, bytes: 0, overflowed: 0, dropped: 0 }
+    }
+
+    /// Adds one span.
+    pub fn add(&mut self, entry: &CellEntry) {
+        let key = self.admitted(&entry.key);
+        let series = self.series.entry(key).or_default();
+        let cell = cell_at(series, entry.at);
+        cell.calls = cell.calls.saturating_add(1);
+        cell.errors = cell.errors.saturating_add(u64::from(entry.error));
+        cell.own_errors = cell.own_errors.saturating_add(u64::from(entry.own_error));
+        cell.total.record(entry.duration_ns);
+        if let Some(own) = entry.self_ns {
+            cell.own.record(own);
+        }
+    }
+
+    /// Takes out a span that was added before.
+    pub fn remove(&mut self, entry: &CellEntry) {
+        let key = self.admitted(&entry.key);
+        let Some(series) = self.series.get_mut(&key) else { return };
+        let cell = cell_at(series, entry.at);
+        cell.calls = cell.calls.saturating_sub(1);
+        cell.errors = cell.errors.saturating_sub(u64::from(entry.error));
+        cell.own_errors = cell.own_errors.saturating_sub(u64::from(entry.own_error));
+        cell.total.unrecord(entry.duration_ns);
+        if let Some(own) = entry.self_ns {
+            cell.own.unrecord(own);
+        }
+    }
+
+    /// The key itself while there is room, else one that collects the overflow.
+    fn admitted(&mut self, key: &CellKey) -> CellKey {
+        if self.series.contains_key(key) || self.series.len() < self.series_max {
+            return key.clone();
+        }
+        self.overflowed = self.overflowed.saturating_add(1);
+        let other = CellKey { operation: OVERFLOW.into(), ..key.clone() };
+        if self.series.contains_key(&other) || self.series.len() < self.series_max.saturating_mul(2) {
+            return other;
+        }
+        CellKey { service: OVERFLOW.into(), version: "".into(), ..other }
+    }
+
+    /// Rolls old cells up, and drops the oldest while there are more bytes than allowed.
+    pub fn maintain(&mut self, now: UnixNanos, kept: Duration) {
+        let fine_from = slot_start(now.saturating_sub(FINE_KEPT), COARSE);
+        let coarse_from = now.saturating_sub(kept).0;
+        for series in self.series.values_mut() {
+            let fresh = series.fine.split_off(&fine_from);
+            for (start, value) in std::mem::replace(&mut series.fine, fresh) {
+                let coarse = series.coarse.entry(slot_start(UnixNanos(start), COARSE)).or_default();
+                coarse.total.downscale(COARSE_SCALE);
+                coarse.own.downscale(COARSE_SCALE);
+                coarse.merge(&value);
+            }
+            series.coarse = series.coarse.split_off(&coarse_from);
+        }
+        self.series.retain(|_, series| !series.fine.is_empty() || !series.coarse.is_empty());
+        self.shed();
+    }
+
+    fn shed(&mut self) {
+        self.bytes = self.measured_bytes();
+        while self.bytes > self.bytes_max {
+            let oldest = |series: &Series| {
+                let coarse = series.coarse.keys().next();
+                coarse.or_else(|| series.fine.keys().next()).copied()
+            };
+            let Some(first) = self.series.values().filter_map(oldest).min() else { return };
+            let cut = first.saturating_add(slot_width(COARSE));
+            for series in self.series.values_mut() {
+                let before = series.fine.len() + series.coarse.len();
+                series.fine = series.fine.split_off(&cut);
+                series.coarse = series.coarse.split_off(&cut);
+                let after = series.fine.len() + series.coarse.len();
+                self.dropped = self.dropped.saturating_add(before.saturating_sub(after) as u64);
+            }
+            self.bytes = self.measured_bytes();
+        }
+    }
+
+    fn measured_bytes(&self) -> usize {
+        let of = |series: &Series| -> usize {
+            series.fine.values().chain(series.coarse.values()).map(CellValue::bytes).sum()
+        };
+        self.series.values().map(of).sum()
+    }
+
+    /// Cells that start within the window (the first one may start up to its width earlier), in no order.
+    pub fn iter(&self, window: TimeWindow) -> impl Iterator<Item = (&CellKey, Slot, &CellValue)> {
+        self.series.iter().flat_map(move |(key, series)| {
+            let fine = within(&series.fine, window, FINE);
+            let coarse = within(&series.coarse, window, COARSE);
+            coarse.chain(fine).map(move |(slot, value)| (key, slot, value))
+        })
+    }
+
+    /// How many cells there are.
+    pub fn len(&self) -> usize {
+        self.series.values().map(|series| series.fine.len() + series.coarse.len()).sum()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.series.is_empty()
+    }
+
+    /// Spans counted under `~other` because there were too many operations.
+    pub fn overflowed(&self) -> u64 {
+        self.overflowed
+    }
+
+    /// Cells dropped before their time because memory was full.
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+}
+
+fn cell_at(series: &mut Series, at: UnixNanos) -> &mut CellValue {
+    let coarse = slot_start(at, COARSE);
+    if series.coarse.contains_key(&coarse) {
+        return series.coarse.entry(coarse).or_default();
+    }
+    series.fine.entry(slot_start(at, FINE)).or_default()
+}
+
+fn slot_width(width: Duration) -> i64 {
+    i64::try_from(width.as_nanos()).unwrap_or(i64::MAX)
+}
+
+fn within(
+    cells: &BTreeMap<i64, CellValue>,
+    window: TimeWindow,
+    width: Duration,
+) -> impl Iterator<Item = (Slot, &CellValue)> {
+    let from = slot_start(window.from, width);
+    let to = window.to.0.max(from);
+    let slot = move |start: i64| Slot { from_unix_nano: start, width_ns: slot_width(width) };
+    cells.range(from..to).filter(|(_, value)| value.calls > 0).map(move |(start, value)| (slot(*start), value))
+}

@@ -1,0 +1,202 @@
+//! [`TraceRecord`]: what one trace says about every node of its call tree, one value per node.
+//!
+//! The trace is the sampling unit of every test, because spans of one trace are not independent.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use daytwo_storage::{TraceId, UnixNanos};
+
+use super::cells::{CellEntry, CellKey};
+use crate::trace::{SpanResource, StitchedSpan, StitchedTrace, kind};
+
+/// A node of the call tree.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum NodeKey {
+    /// Self time of an operation.
+    Operation {
+        /// Service name.
+        service: Arc<str>,
+        /// Span name.
+        operation: Arc<str>,
+    },
+    /// Self time of a service, all operations together.
+    Service {
+        /// Service name.
+        service: Arc<str>,
+    },
+    /// Client time less server time, all calls from one service to another.
+    Edge {
+        /// Who calls.
+        caller: Arc<str>,
+        /// Who is called.
+        callee: Arc<str>,
+    },
+    /// Time from entry to answer of a service.
+    Total {
+        /// Service name.
+        service: Arc<str>,
+    },
+    /// The whole trace, from the start of its root to its end.
+    Journey,
+}
+
+impl NodeKey {
+    /// The service that the node is charged to; the callee of an edge.
+    pub fn service(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Operation { service, .. } | Self::Service { service } | Self::Total { service } => Some(service),
+            Self::Edge { callee, .. } => Some(callee),
+            Self::Journey => None,
+        }
+    }
+}
+
+/// One trace's value of a node.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct NodeValue {
+    /// Nanoseconds, summed over the node's spans in the trace.
+    pub ns: i64,
+    /// Spans (calls, for an edge).
+    pub calls: u32,
+    /// Own errors among them.
+    pub own_errors: u32,
+    /// All errors among them.
+    pub errors: u32,
+}
+
+/// One closed trace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TraceRecord {
+    /// The trace.
+    pub trace_id: TraceId,
+    /// Its earliest start.
+    pub start: UnixNanos,
+    /// Duration of its root.
+    pub duration_ns: i64,
+    /// Root service and operation: the stratum.
+    pub journey: Arc<str>,
+    /// Processes in it, sorted, distinct.
+    pub resources: Vec<Arc<SpanResource>>,
+    /// Nodes in it, sorted, distinct.
+    pub nodes: Vec<(Arc<NodeKey>, NodeValue)>,
+}
+
+impl TraceRecord {
+    /// The only version of the service in this trace; `None` without the service or with several versions of it.
+    pub fn version_of(&self, service: &str, environment: &str) -> Option<&Arc<str>> {
+        let mut versions = self
+            .resources
+            .iter()
+            .filter(|resource| *resource.service == *service && *resource.environment == *environment)
+            .map(|resource| &resource.version);
+        let first = versions.next()?;
+        versions.all(|version| version == first).then_some(first)
+    }
+
+    /// Value of a node, when the trace has it.
+    pub fn value(&self, node: &NodeKey) -> Option<NodeValue> {
+        let at = self.nodes.binary_search_by(|(key, _)| (**key).cmp(node)).ok()?;
+        self.nodes.get(at).map(|(_, value)| *value)
+    }
+
+    /// Bytes held, roughly.
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Self>()
+            + self.resources.capacity() * size_of::<Arc<SpanResource>>()
+            + self.nodes.capacity() * size_of::<(Arc<NodeKey>, NodeValue)>()
+    }
+}
+
+/// How far a start may lie before its reception and still be believed: an hour of buffering and a day of skew.
+const BELIEVED_BEFORE_NS: i64 = 25 * 3600 * 1_000_000_000;
+/// How far a start may lie after its reception and still be believed.
+const BELIEVED_AFTER_NS: i64 = 300 * 1_000_000_000;
+
+/// When a span happened for the purpose of cells: its start, or its reception when its clock is hours off.
+pub(crate) fn event_time(start_ns: i64, received_ns: i64) -> UnixNanos {
+    let age = received_ns.saturating_sub(start_ns);
+    let believed = (-BELIEVED_AFTER_NS..=BELIEVED_BEFORE_NS).contains(&age);
+    UnixNanos(if believed { start_ns } else { received_ns })
+}
+
+/// Whether a row is where its service is entered.
+fn is_entry(trace: &StitchedTrace, row: &StitchedSpan) -> bool {
+    let parent = row.parent.and_then(|parent| trace.spans.get(parent));
+    matches!(row.span.kind, kind::SERVER | kind::CONSUMER)
+        || parent.is_none_or(|parent| parent.span.resource.service != row.span.resource.service)
+}
+
+/// The cell entries of a trace's spans and its record; `None` for a trace without spans.
+pub fn measure_trace(trace: &StitchedTrace) -> Option<(TraceRecord, Vec<CellEntry>)> {
+    let root = trace.roots.first().and_then(|row| trace.spans.get(*row))?;
+    let entries = trace.spans.iter().map(cell_entry).collect();
+    let mut resources: Vec<_> = trace.spans.iter().map(|row| Arc::clone(&row.span.resource)).collect();
+    resources.sort();
+    resources.dedup();
+    let journey = format!("{}:{}", root.span.resource.service, root.span.operation);
+    let record = TraceRecord {
+        trace_id: root.span.trace_id,
+        start: event_time(root.span.start_ns, root.span.received_ns),
+        duration_ns: root.span.duration_ns,
+        journey: journey.into(),
+        resources,
+        nodes: nodes(trace, root).into_iter().map(|(key, value)| (Arc::new(key), value)).collect(),
+    };
+    Some((record, entries))
+}
+
+fn cell_entry(row: &StitchedSpan) -> CellEntry {
+    let resource = &row.span.resource;
+    CellEntry {
+        key: CellKey {
+            environment: Arc::clone(&resource.environment),
+            service: Arc::clone(&resource.service),
+            version: Arc::clone(&resource.version),
+            operation: Arc::clone(&row.span.operation),
+            kind: row.span.kind,
+        },
+        at: event_time(row.span.start_ns, row.span.received_ns),
+        duration_ns: row.span.duration_ns,
+        self_ns: Some(row.self_ns),
+        error: row.span.is_error(),
+        own_error: row.own_error,
+    }
+}
+
+fn nodes(trace: &StitchedTrace, root: &StitchedSpan) -> BTreeMap<NodeKey, NodeValue> {
+    let mut nodes = BTreeMap::new();
+    add(&mut nodes, NodeKey::Journey, root.span.duration_ns, root);
+    for row in &trace.spans {
+        let service = &row.span.resource.service;
+        // The gap of a call belongs to the edge; counting it as self time would blame the caller for the network.
+        let own_ns = if row.gap_ns.is_some() { 0 } else { row.self_ns };
+        let operation = Arc::clone(&row.span.operation);
+        add(&mut nodes, NodeKey::Operation { service: Arc::clone(service), operation }, own_ns, row);
+        add(&mut nodes, NodeKey::Service { service: Arc::clone(service) }, own_ns, row);
+        if is_entry(trace, row) {
+            add(&mut nodes, NodeKey::Total { service: Arc::clone(service) }, row.span.duration_ns, row);
+            add_edge(&mut nodes, trace, row);
+        }
+    }
+    nodes
+}
+
+/// Adds the call that led into a service; its gap is known when the caller recorded a client span.
+fn add_edge(nodes: &mut BTreeMap<NodeKey, NodeValue>, trace: &StitchedTrace, row: &StitchedSpan) {
+    let Some(parent) = row.parent.and_then(|parent| trace.spans.get(parent)) else { return };
+    let caller = &parent.span.resource.service;
+    if *caller == row.span.resource.service {
+        return;
+    }
+    let key = NodeKey::Edge { caller: Arc::clone(caller), callee: Arc::clone(&row.span.resource.service) };
+    add(nodes, key, parent.gap_ns.unwrap_or(0), row);
+}
+
+fn add(nodes: &mut BTreeMap<NodeKey, NodeValue>, key: NodeKey, ns: i64, row: &StitchedSpan) {
+    let value = nodes.entry(key).or_default();
+    value.ns = value.ns.saturating_add(ns.max(0));
+    value.calls = value.calls.saturating_add(1);
+    value.own_errors = value.own_errors.saturating_add(u32::from(row.own_error));
+    value.errors = value.errors.saturating_add(u32::from(row.span.is_error()));
+}

@@ -1,0 +1,289 @@
+//! Reading spans from Arrow: the memory schema with its dictionaries, or plain columns as files and SQL give them.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, RecordBatch, StringArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Int32Type, Int64Type};
+use arrow::error::ArrowError;
+use daytwo_storage::schema::{UNKNOWN_SERVICE, col};
+use daytwo_storage::{SpanId, TraceId};
+
+use super::{SpanResource, TraceSpan};
+
+/// More texts than this and the cache starts afresh; it only saves memory.
+const CACHED_MAX: usize = 65_536;
+
+/// Resource attributes that may explain a difference between two versions.
+const TRAITS: [&str; 12] = [
+    "cloud.availability_zone",
+    "cloud.region",
+    "container.image.name",
+    "host.arch",
+    "host.name",
+    "host.type",
+    "k8s.node.name",
+    "process.runtime.name",
+    "process.runtime.version",
+    "telemetry.sdk.language",
+    "telemetry.sdk.name",
+    "telemetry.sdk.version",
+];
+
+/// Texts and processes seen before, so that equal ones share memory.
+#[derive(Debug, Default)]
+pub struct ResourceCache {
+    texts: HashSet<Arc<str>>,
+    resources: HashMap<[Option<Arc<str>>; 5], Arc<SpanResource>>,
+}
+
+impl ResourceCache {
+    fn text(&mut self, text: &str) -> Arc<str> {
+        if let Some(known) = self.texts.get(text) {
+            return Arc::clone(known);
+        }
+        if self.texts.len() >= CACHED_MAX {
+            self.texts.clear();
+        }
+        let text: Arc<str> = text.into();
+        self.texts.insert(Arc::clone(&text));
+        text
+    }
+
+    fn resource(&mut self, parts: [Option<&str>; 5]) -> Arc<SpanResource> {
+        let key = parts.map(|part| part.map(|text| self.text(text)));
+        if let Some(known) = self.resources.get(&key) {
+            return Arc::clone(known);
+        }
+        if self.resources.len() >= CACHED_MAX {
+            self.resources.clear();
+        }
+        let [service, version, environment, instance, attributes] = parts;
+        let resource = Arc::new(SpanResource {
+            service: self.text(service.unwrap_or(UNKNOWN_SERVICE)),
+            version: self.text(version.unwrap_or_default()),
+            environment: self.text(environment.unwrap_or_default()),
+            instance: self.text(instance.unwrap_or_default()),
+            traits: self.traits(attributes),
+        });
+        self.resources.insert(key, Arc::clone(&resource));
+        resource
+    }
+
+    fn traits(&mut self, attributes: Option<&str>) -> Arc<[(Arc<str>, Arc<str>)]> {
+        let parsed = attributes.and_then(|json| serde_json::from_str::<serde_json::Value>(json).ok());
+        let Some(serde_json::Value::Object(map)) = parsed else { return Arc::from([]) };
+        let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let found = TRAITS.iter().filter_map(|key| map.get(*key).map(|value| (*key, text(value))));
+        found.map(|(key, value)| (self.text(key), self.text(&value))).collect()
+    }
+}
+
+/// Columns of a batch in the types that reading wants.
+struct Columns {
+    trace_id: BinaryArray,
+    span_id: BinaryArray,
+    parent: BinaryArray,
+    name: StringArray,
+    kind: arrow::array::Int32Array,
+    start: arrow::array::Int64Array,
+    duration: arrow::array::Int64Array,
+    status: arrow::array::Int32Array,
+    received: arrow::array::Int64Array,
+    events: Option<ArrayRef>,
+    links: Option<ArrayRef>,
+}
+
+fn column(batch: &RecordBatch, name: &str, kind: &DataType) -> Result<ArrayRef, ArrowError> {
+    let column = batch.column_by_name(name).ok_or_else(|| ArrowError::SchemaError(format!("no column {name}")))?;
+    if column.data_type() == kind { Ok(Arc::clone(column)) } else { cast(column, kind) }
+}
+
+impl Columns {
+    fn of(batch: &RecordBatch) -> Result<Self, ArrowError> {
+        let binary = |name: &str| column(batch, name, &DataType::Binary).map(|array| array.as_binary().clone());
+        let small =
+            |name: &str| column(batch, name, &DataType::Int32).map(|array| array.as_primitive::<Int32Type>().clone());
+        let large =
+            |name: &str| column(batch, name, &DataType::Int64).map(|array| array.as_primitive::<Int64Type>().clone());
+        Ok(Self {
+            trace_id: binary(col::TRACE_ID)?,
+            span_id: binary(col::SPAN_ID)?,
+            parent: binary(col::PARENT_SPAN_ID)?,
+            name: column(batch, col::NAME, &DataType::Utf8)?.as_string().clone(),
+            kind: small(col::KIND)?,
+            start: large(col::START)?,
+            duration: large(col::DURATION)?,
+            status: small(col::STATUS_CODE)?,
+            received: large(col::RECEIVED)?,
+            events: batch.column_by_name(col::EVENTS).map(Arc::clone),
+            links: batch.column_by_name(col::LINKS).map(Arc::clone),
+        })
+    }
+}
+
+/// The five resource columns that a process is known by.
+const RESOURCE_COLUMNS: [&str; 5] =
+    [col::SERVICE_NAME, col::SERVICE_VERSION, col::ENVIRONMENT, col::SERVICE_INSTANCE_ID, col::RESOURCE_ATTRIBUTES];
+
+fn text_at(array: &StringArray, row: usize) -> Option<&str> {
+    (array.is_valid(row)).then(|| array.value(row))
+}
+
+/// Every row's process.
+fn resources(batch: &RecordBatch, cache: &mut ResourceCache) -> Result<Vec<Arc<SpanResource>>, ArrowError> {
+    if let Some(shared) = shared_keys(batch) {
+        return by_shared_keys(batch, &shared, cache);
+    }
+    let texts = text_columns(batch)?;
+    let mut rows: Vec<Arc<SpanResource>> = Vec::with_capacity(batch.num_rows());
+    let mut previous: Option<[Option<&str>; 5]> = None;
+    for row in 0..batch.num_rows() {
+        let parts = [0, 1, 2, 3, 4].map(|at: usize| texts.get(at).and_then(|array| text_at(array, row)));
+        let known = rows.last().filter(|_| previous == Some(parts)).map(Arc::clone);
+        rows.push(known.unwrap_or_else(|| cache.resource(parts)));
+        previous = Some(parts);
+    }
+    Ok(rows)
+}
+
+fn text_columns(batch: &RecordBatch) -> Result<Vec<StringArray>, ArrowError> {
+    let plain = |name: &&str| column(batch, name, &DataType::Utf8).map(|array| array.as_string().clone());
+    RESOURCE_COLUMNS.iter().map(plain).collect()
+}
+
+/// The dictionary keys, when all resource columns have the same ones, as the memory schema promises.
+fn shared_keys(batch: &RecordBatch) -> Option<Vec<i32>> {
+    let keys = |name: &&str| {
+        let dictionary = batch.column_by_name(name)?.as_dictionary_opt::<Int32Type>()?;
+        Some(dictionary.keys().clone())
+    };
+    let all: Option<Vec<_>> = RESOURCE_COLUMNS.iter().map(keys).collect();
+    let all = all?;
+    let first = all.first()?;
+    let same = all.iter().all(|other| other.null_count() == 0 && other.values() == first.values());
+    same.then(|| first.values().to_vec())
+}
+
+fn by_shared_keys(
+    batch: &RecordBatch,
+    keys: &[i32],
+    cache: &mut ResourceCache,
+) -> Result<Vec<Arc<SpanResource>>, ArrowError> {
+    let values = |name: &&str| {
+        let dictionary = batch.column_by_name(name).and_then(|array| array.as_dictionary_opt::<Int32Type>());
+        let values = dictionary.map(|dictionary| Arc::clone(dictionary.values()));
+        let values = values.ok_or_else(|| ArrowError::SchemaError(format!("no column {name}")))?;
+        cast(&values, &DataType::Utf8).map(|array| array.as_string::<i32>().clone())
+    };
+    let texts: Vec<StringArray> = RESOURCE_COLUMNS.iter().map(values).collect::<Result<_, _>>()?;
+    let groups = texts.iter().map(Array::len).max().unwrap_or(0);
+    let part = |array: Option<&StringArray>, group: usize| -> Option<String> {
+        array.filter(|array| group < array.len()).and_then(|array| text_at(array, group)).map(str::to_owned)
+    };
+    let mut known = Vec::with_capacity(groups);
+    for group in 0..groups {
+        let parts = [0, 1, 2, 3, 4].map(|at: usize| part(texts.get(at), group));
+        known.push(cache.resource([&parts[0], &parts[1], &parts[2], &parts[3], &parts[4]].map(|part| part.as_deref())));
+    }
+    let row = |key: &i32| {
+        let resource = usize::try_from(*key).ok().and_then(|key| known.get(key));
+        resource.map(Arc::clone).ok_or_else(|| ArrowError::SchemaError("dictionary key out of range".to_owned()))
+    };
+    keys.iter().map(row).collect()
+}
+
+/// Reads every span of a batch; rows whose ids are not valid are left out.
+///
+/// # Errors
+/// [`ArrowError`] when a column is missing or of a type that cannot be read as the schema's.
+pub fn extract_spans(batch: &RecordBatch, cache: &mut ResourceCache) -> Result<Vec<TraceSpan>, ArrowError> {
+    let columns = Columns::of(batch)?;
+    let resources = resources(batch, cache)?;
+    let present = |column: &Option<ArrayRef>, row: usize| column.as_ref().is_some_and(|column| column.is_valid(row));
+    let mut spans = Vec::with_capacity(batch.num_rows());
+    for (row, resource) in resources.into_iter().enumerate() {
+        let ids = (TraceId::from_bytes(columns.trace_id.value(row)), SpanId::from_bytes(columns.span_id.value(row)));
+        let (Ok(trace_id), Ok(span_id)) = ids else { continue };
+        let parent = columns.parent.is_valid(row).then(|| SpanId::from_bytes(columns.parent.value(row)));
+        spans.push(TraceSpan {
+            trace_id,
+            span_id,
+            parent_span_id: parent.and_then(Result::ok),
+            resource,
+            operation: cache.text(columns.name.value(row)),
+            kind: columns.kind.value(row),
+            start_ns: columns.start.value(row),
+            duration_ns: columns.duration.value(row).max(0),
+            status: columns.status.value(row),
+            has_events: present(&columns.events, row),
+            has_links: present(&columns.links, row),
+            received_ns: columns.received.value(row),
+        });
+    }
+    Ok(spans)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use daytwo_storage::batch::{ResourceRow, ScopeRow, SpanBatchBuilder, SpanRow};
+    use daytwo_storage::schema;
+
+    fn row(id: u8, parent: Option<u8>) -> SpanRow<'static> {
+        SpanRow {
+            trace_id: TraceId::from_bytes(&[1; 16]).unwrap(),
+            span_id: SpanId::from_bytes(&[id; 8]).unwrap(),
+            parent_span_id: parent.map(|parent| SpanId::from_bytes(&[parent; 8]).unwrap()),
+            trace_state: "".into(),
+            flags: 0,
+            name: "GET /".into(),
+            kind: 2,
+            start_time_unix_nano: 5,
+            end_time_unix_nano: 9,
+            status_code: 2,
+            status_message: "".into(),
+            attributes: &[],
+            events_json: Some("[]"),
+            links_json: None,
+            dropped_attributes_count: 0,
+            dropped_events_count: 0,
+            dropped_links_count: 0,
+            anomalies: 0,
+        }
+    }
+
+    /// Scenario: two resources, one without any attribute, read from memory form and from plain columns.
+    /// Guarantees: both readings are equal and hold what was sent.
+    #[test]
+    fn both_forms_read_the_same() {
+        let mut builder = SpanBatchBuilder::new(77);
+        builder.begin_resource(&ResourceRow {
+            service_name: Some("cart".into()),
+            service_version: Some("v2".into()),
+            attributes_json: Some(r#"{"host.name":"h1","x":1}"#.into()),
+            ..ResourceRow::default()
+        });
+        builder.begin_scope(&ScopeRow::default());
+        builder.append(&row(1, None));
+        builder.begin_resource(&ResourceRow::default());
+        builder.begin_scope(&ScopeRow::default());
+        builder.append(&row(2, Some(1)));
+        let batch = builder.finish().unwrap();
+        let mut cache = ResourceCache::default();
+        let spans = extract_spans(batch.record_batch(), &mut cache).unwrap();
+        assert_eq!(&*spans[0].resource.version, "v2");
+        assert_eq!(spans[0].resource.traits.len(), 1);
+        assert_eq!(&*spans[1].resource.service, "unknown_service");
+        assert_eq!((spans[1].duration_ns, spans[1].received_ns, spans[1].has_events), (4, 77, true));
+        let plain: Vec<_> = schema::file_schema()
+            .fields()
+            .iter()
+            .zip(batch.record_batch().columns())
+            .map(|(field, column)| cast(column, field.data_type()).unwrap())
+            .collect();
+        let plain = RecordBatch::try_new(schema::file_schema(), plain).unwrap();
+        assert_eq!(extract_spans(&plain, &mut cache).unwrap(), spans);
+    }
+}

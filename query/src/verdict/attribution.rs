@@ -1,0 +1,207 @@
+//! Own or propagated: whose doing is it that traces through the new version are slower?
+//!
+//! Evidence is taken on decomposed time (self time, edge gaps), so a caller of a slow service has none of its own. With
+//! concurrent traffic the cohorts differ in the judged version only: whatever moved below it was moved by it, unless that
+//! service's own version differs between the cohorts. Before/after, a service below that moved is itself the cause.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::baseline::{Comparison, Table};
+use super::cohort::{AFTER, BEFORE, Cohorts};
+use super::gate::Gate;
+use super::node_test::{self, NodeTest};
+use super::{Class, Rung, VerdictConfig};
+use crate::measure::NodeKey;
+
+/// A version's share may differ by this much between the cohorts before it confounds.
+const MIX_DIFFERENCE: f64 = 0.2;
+/// A service below explains an inherited slowdown when its excess is at least this share of it.
+const EXPLAINED: f64 = 0.8;
+
+/// Another service in the same traces.
+#[derive(Debug, Clone)]
+pub(super) struct OtherService {
+    pub(super) service: Arc<str>,
+    pub(super) own: Option<NodeTest>,
+    pub(super) total: Option<NodeTest>,
+    /// Set when it moved.
+    pub(super) class: Option<Class>,
+}
+
+/// What explains the judged service's traces.
+#[derive(Debug, Clone)]
+pub(super) struct Attribution {
+    pub(super) class: Option<Class>,
+    /// The service that is the cause, when it is another one.
+    pub(super) culprit: Option<Arc<str>>,
+    pub(super) total: Option<NodeTest>,
+    pub(super) others: Vec<OtherService>,
+    /// Other services whose version differs between the cohorts.
+    pub(super) mixed: BTreeSet<Arc<str>>,
+    /// Median ratio of the own time of services that the judged one cannot slow down.
+    pub(super) control: Option<f64>,
+}
+
+/// Shown to be slower, materially; for nodes outside the gate the family's level is split evenly.
+fn moved(test: &NodeTest, config: &VerdictConfig, floor_ms: f64, family: usize) -> bool {
+    #[expect(clippy::cast_precision_loss, reason = "a small count")]
+    let level = config.alpha / family.max(1) as f64;
+    let enough = test.traces.iter().all(|traces| *traces >= config.traces_min);
+    enough && test.p() <= level && test.is_material(config, floor_ms)
+}
+
+/// Services reachable through calls, the start left out.
+fn below(table: &Table, start: &Arc<str>) -> BTreeSet<Arc<str>> {
+    let mut calls: BTreeMap<&Arc<str>, Vec<&Arc<str>>> = BTreeMap::new();
+    for node in table.keys() {
+        if let NodeKey::Edge { caller, callee } = &**node {
+            calls.entry(caller).or_default().push(callee);
+        }
+    }
+    let mut found = BTreeSet::new();
+    let mut open = vec![start];
+    while let Some(service) = open.pop() {
+        for callee in calls.get(service).into_iter().flatten() {
+            if *callee != start && found.insert(Arc::clone(callee)) {
+                open.push(callee);
+            }
+        }
+    }
+    found
+}
+
+/// Services whose versions are not spread alike over the cohorts.
+#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+fn mixed_versions(cohorts: &Cohorts) -> BTreeSet<Arc<str>> {
+    let versions = || cohorts.traits.iter().filter(|((_, name, _), _)| &**name == "service.version");
+    let mut sums: BTreeMap<&Arc<str>, [u64; 2]> = BTreeMap::new();
+    for ((service, ..), counts) in versions() {
+        let sum = sums.entry(service).or_default();
+        sum.iter_mut().zip(counts).for_each(|(sum, count)| *sum = sum.saturating_add(*count));
+    }
+    let uneven = |(service, counts): (&Arc<str>, &[u64; 2])| {
+        let sum = sums.get(service).filter(|sum| sum.iter().all(|count| *count >= 20))?;
+        let share =
+            |arm: usize| counts.get(arm).zip(sum.get(arm)).map_or(0.0, |(part, all)| *part as f64 / *all as f64);
+        ((share(AFTER) - share(BEFORE)).abs() > MIX_DIFFERENCE).then(|| Arc::clone(service))
+    };
+    versions().filter_map(|((service, ..), counts)| uneven((service, counts))).collect()
+}
+
+impl Attribution {
+    pub(super) fn of(
+        table: &Table,
+        gate: &Gate,
+        cohorts: &Cohorts,
+        comparison: &Comparison,
+        config: &VerdictConfig,
+    ) -> Self {
+        let judged = &cohorts.key.service;
+        let test_of = |node: NodeKey| table.get(&node).and_then(|journeys| node_test::test(journeys, config));
+        let names: BTreeSet<&Arc<str>> =
+            table.keys().filter_map(|node| node.service()).filter(|name| *name != judged).collect();
+        let other = |service: &Arc<str>| OtherService {
+            service: Arc::clone(service),
+            own: test_of(NodeKey::Service { service: Arc::clone(service) }),
+            total: test_of(NodeKey::Total { service: Arc::clone(service) }),
+            class: None,
+        };
+        let mut attribution = Self {
+            class: None,
+            culprit: None,
+            total: test_of(NodeKey::Total { service: Arc::clone(judged) }),
+            others: names.into_iter().map(other).collect(),
+            mixed: mixed_versions(cohorts),
+            control: None,
+        };
+        let below = below(table, judged);
+        attribution.control = attribution.control_ratio(&below, config);
+        attribution.classify(gate, judged, &below, comparison.rung, config);
+        attribution.classify_others(gate, &below, comparison.rung, config);
+        attribution
+    }
+
+    fn control_ratio(&self, below: &BTreeSet<Arc<str>>, config: &VerdictConfig) -> Option<f64> {
+        let usable = |other: &&OtherService| !below.contains(&other.service);
+        let tests = self.others.iter().filter(usable).filter_map(|other| other.own.as_ref());
+        let enough = |test: &&NodeTest| test.traces.iter().all(|traces| *traces >= config.traces_min);
+        let mut ratios: Vec<f64> = tests.filter(enough).map(|test| test.ratio).collect();
+        ratios.sort_by(f64::total_cmp);
+        ratios.get(ratios.len() / 2).copied()
+    }
+
+    fn classify(
+        &mut self,
+        gate: &Gate,
+        judged: &Arc<str>,
+        below: &BTreeSet<Arc<str>>,
+        rung: Rung,
+        config: &VerdictConfig,
+    ) {
+        let hit = |wanted: &dyn Fn(&NodeKey) -> bool| {
+            gate.nodes.iter().any(|node| (node.slower || node.failing) && wanted(&node.node))
+        };
+        let own = hit(&|node| matches!(node, NodeKey::Operation { .. } | NodeKey::Service { .. }));
+        let into = hit(&|node| matches!(node, NodeKey::Edge { callee, .. } if callee == judged));
+        let out = hit(&|node| matches!(node, NodeKey::Edge { caller, .. } if caller == judged));
+        let culprit = self.slowest_below(below, gate.floor_ms, config);
+        let concurrent = matches!(rung, Rung::A | Rung::B);
+        self.class = match () {
+            () if own => Some(Class::Own),
+            () if into => Some(Class::Edge),
+            () if gate.calls.iter().any(|call| call.more) => Some(Class::Induced),
+            () if culprit.as_ref().is_some_and(|service| !concurrent || self.mixed.contains(service)) => {
+                self.culprit = culprit;
+                Some(Class::Inherited)
+            }
+            () if out => Some(if concurrent { Class::Edge } else { Class::Inherited }),
+            () if culprit.is_some() => Some(Class::Induced),
+            () if concurrent && self.total_moved(gate.floor_ms, config) => Some(Class::Induced),
+            () => None,
+        };
+    }
+
+    fn total_moved(&self, floor_ms: f64, config: &VerdictConfig) -> bool {
+        self.total.as_ref().is_some_and(|test| moved(test, config, floor_ms, self.others.len() + 1))
+    }
+
+    /// The service below whose own time rose most, if any did.
+    fn slowest_below(&self, below: &BTreeSet<Arc<str>>, floor_ms: f64, config: &VerdictConfig) -> Option<Arc<str>> {
+        let family = self.others.len();
+        let slower = self.others.iter().filter(|other| below.contains(&other.service)).filter_map(|other| {
+            let own = other.own.as_ref().filter(|own| moved(own, config, floor_ms, family))?;
+            Some((own.excess_ms, &other.service))
+        });
+        slower.max_by(|left, right| left.0.total_cmp(&right.0)).map(|(_, service)| Arc::clone(service))
+    }
+
+    fn classify_others(&mut self, gate: &Gate, below: &BTreeSet<Arc<str>>, rung: Rung, config: &VerdictConfig) {
+        let family = 2 * self.others.len();
+        let concurrent = matches!(rung, Rung::A | Rung::B);
+        let judged_excess = self.judged_excess(gate);
+        let mixed = self.mixed.clone();
+        for other in &mut self.others {
+            let hit =
+                |test: &Option<NodeTest>| test.as_ref().is_some_and(|test| moved(test, config, gate.floor_ms, family));
+            let moved_by_us = concurrent && below.contains(&other.service) && !mixed.contains(&other.service);
+            other.class = match () {
+                () if hit(&other.own) && moved_by_us => Some(Class::Induced),
+                () if hit(&other.own) => Some(Class::Own),
+                () if hit(&other.total) && explains(judged_excess, other.total.as_ref()) => Some(Class::Inherited),
+                () if hit(&other.total) => Some(Class::Inherited),
+                () => None,
+            };
+        }
+    }
+
+    /// Milliseconds per trace that the judged service added itself.
+    fn judged_excess(&self, gate: &Gate) -> f64 {
+        let slower = gate.nodes.iter().filter(|node| node.slower && !matches!(*node.node, NodeKey::Service { .. }));
+        slower.map(|node| node.test.excess_ms).fold(0.0, f64::max)
+    }
+}
+
+fn explains(excess_ms: f64, total: Option<&NodeTest>) -> bool {
+    total.is_some_and(|total| excess_ms >= EXPLAINED * total.excess_ms)
+}

@@ -1,0 +1,168 @@
+//! [`Cohorts`]: the traces of one deployment as one value per trace and node, by journey and 10 s.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use daytwo_storage::UnixNanos;
+
+use crate::measure::{FINE, LogHistogram, NodeKey, NodeValue, TraceRecord, slot_start};
+
+/// Journeys times nodes that are told apart; more are counted and left out.
+const SERIES_MAX: usize = 20_000;
+/// Traits of either cohort that are told apart.
+const TRAITS_MAX: usize = 2_048;
+
+/// Which deployment.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CohortKey {
+    /// Environment, empty when missing.
+    pub environment: Arc<str>,
+    /// The judged service.
+    pub service: Arc<str>,
+    /// The version that came.
+    pub candidate: Arc<str>,
+    /// The version before, if there was one.
+    pub baseline: Option<Arc<str>>,
+    /// When the candidate was first seen.
+    pub first_seen: UnixNanos,
+}
+
+/// Traces of one node in one journey and cohort.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct NodeCell {
+    pub(crate) ns: LogHistogram,
+    pub(crate) traces: u64,
+    pub(crate) calls: u64,
+    pub(crate) call_squares: u64,
+    pub(crate) own_failed: u64,
+    pub(crate) failed: u64,
+}
+
+impl NodeCell {
+    fn change(&mut self, value: NodeValue, add: bool) {
+        let square = u64::from(value.calls).saturating_mul(u64::from(value.calls));
+        let step = |count: &mut u64, by: u64| {
+            *count = if add { count.saturating_add(by) } else { count.saturating_sub(by) };
+        };
+        step(&mut self.traces, 1);
+        step(&mut self.calls, u64::from(value.calls));
+        step(&mut self.call_squares, square);
+        step(&mut self.own_failed, u64::from(value.own_errors > 0));
+        step(&mut self.failed, u64::from(value.errors > 0));
+        if add { self.ns.record(value.ns) } else { self.ns.unrecord(value.ns) }
+    }
+
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.ns.merge(&other.ns);
+        self.traces = self.traces.saturating_add(other.traces);
+        self.calls = self.calls.saturating_add(other.calls);
+        self.call_squares = self.call_squares.saturating_add(other.call_squares);
+        self.own_failed = self.own_failed.saturating_add(other.own_failed);
+        self.failed = self.failed.saturating_add(other.failed);
+    }
+}
+
+/// Old version, new version.
+pub(crate) const ARMS: usize = 2;
+/// Index of the old version.
+pub(crate) const BEFORE: usize = 0;
+/// Index of the new version.
+pub(crate) const AFTER: usize = 1;
+
+/// Slots of one series, by cohort.
+pub(crate) type Slots = [BTreeMap<i64, NodeCell>; ARMS];
+
+/// Something about a trace that may explain a difference: a resource attribute or another service's version.
+pub(crate) type Trait = (Arc<str>, Arc<str>, Arc<str>);
+
+/// The traces of one deployment.
+#[derive(Debug)]
+pub struct Cohorts {
+    pub(crate) key: CohortKey,
+    pub(crate) series: HashMap<(Arc<str>, Arc<NodeKey>), Slots>,
+    pub(crate) traits: BTreeMap<Trait, [u64; ARMS]>,
+    lookback: Duration,
+    bake: Duration,
+    overflowed: u64,
+}
+
+impl Cohorts {
+    /// No traces yet.
+    pub fn new(key: CohortKey, lookback: Duration, bake: Duration) -> Self {
+        Self { key, series: HashMap::new(), traits: BTreeMap::new(), lookback, bake, overflowed: 0 }
+    }
+
+    /// Which deployment.
+    pub fn key(&self) -> &CohortKey {
+        &self.key
+    }
+
+    /// Values left out because there were too many journeys and nodes.
+    pub fn overflowed(&self) -> u64 {
+        self.overflowed
+    }
+
+    /// The cohort that a trace belongs to, if any: traces through both versions belong to neither.
+    pub(crate) fn arm_of(&self, record: &TraceRecord) -> Option<usize> {
+        let oldest = self.key.first_seen.saturating_sub(self.lookback);
+        let newest = self.key.first_seen.saturating_add(self.bake);
+        if record.start < oldest || record.start >= newest {
+            return None;
+        }
+        let version = record.version_of(&self.key.service, &self.key.environment)?;
+        match version {
+            version if *version == self.key.candidate && record.start >= self.key.first_seen => Some(AFTER),
+            version if Some(version) == self.key.baseline.as_ref() => Some(BEFORE),
+            _ => None,
+        }
+    }
+
+    /// Adds a trace.
+    pub fn add(&mut self, record: &TraceRecord) {
+        self.change(record, true);
+    }
+
+    /// Takes out a trace that was added.
+    pub fn remove(&mut self, record: &TraceRecord) {
+        self.change(record, false);
+    }
+
+    fn change(&mut self, record: &TraceRecord, add: bool) {
+        let Some(arm) = self.arm_of(record) else { return };
+        let slot = slot_start(record.start, FINE);
+        for (node, value) in &record.nodes {
+            let key = (Arc::clone(&record.journey), Arc::clone(node));
+            if self.series.len() >= SERIES_MAX && !self.series.contains_key(&key) {
+                self.overflowed = self.overflowed.saturating_add(1);
+                continue;
+            }
+            if let Some(slots) = self.series.entry(key).or_default().get_mut(arm) {
+                let cell = slots.entry(slot).or_default();
+                cell.change(*value, add);
+                if cell.traces == 0 {
+                    slots.remove(&slot);
+                }
+            }
+        }
+        self.change_traits(record, arm, add);
+    }
+
+    fn change_traits(&mut self, record: &TraceRecord, arm: usize, add: bool) {
+        for resource in &record.resources {
+            let own = resource.service == self.key.service;
+            let version = (!own && !resource.version.is_empty())
+                .then(|| ("service.version".into(), Arc::clone(&resource.version)));
+            let traits = resource.traits.iter().filter(|_| own).cloned();
+            for (name, value) in traits.chain(version) {
+                let key = (Arc::clone(&resource.service), name, value);
+                if self.traits.len() >= TRAITS_MAX && !self.traits.contains_key(&key) {
+                    continue;
+                }
+                if let Some(count) = self.traits.entry(key).or_default().get_mut(arm) {
+                    *count = if add { count.saturating_add(1) } else { count.saturating_sub(1) };
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! The gate: which of the judged service's own nodes moved, with the family's error rate controlled (Holm).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::VerdictConfig;
+use super::baseline::Table;
+use super::cohort::{AFTER, ARMS, BEFORE, NodeCell};
+use super::node_test::{self, NodeTest, p_of};
+use super::sequential::{holm, ln_e_value, tuning};
+use super::structure::{self, CallCounts, CallTest};
+use crate::measure::NodeKey;
+
+/// A node of the gate with what was found.
+#[derive(Debug, Clone)]
+pub(super) struct GateNode {
+    pub(super) node: Arc<NodeKey>,
+    pub(super) test: NodeTest,
+    /// Shown to be slower, materially.
+    pub(super) slower: bool,
+    /// Shown to fail more, materially.
+    pub(super) failing: bool,
+}
+
+/// A call of the judged service with what was found.
+#[derive(Debug, Clone)]
+pub(super) struct GateCall {
+    pub(super) callee: Arc<str>,
+    pub(super) test: CallTest,
+    /// Shown to be made more often, materially.
+    pub(super) more: bool,
+}
+
+/// The judged service's nodes and calls.
+#[derive(Debug, Clone)]
+pub(super) struct Gate {
+    pub(super) nodes: Vec<GateNode>,
+    pub(super) calls: Vec<GateCall>,
+    /// Excess below this is not material.
+    pub(super) floor_ms: f64,
+}
+
+/// Excess that matters: the fixed floor, or a share of the journey's median.
+pub(super) fn floor_ms(table: &Table, config: &VerdictConfig) -> f64 {
+    let fixed = config.excess_floor.as_secs_f64() * 1e3;
+    let journey = table.get(&NodeKey::Journey).and_then(|journeys| node_test::test(journeys, config));
+    let median = journey.and_then(|test| test.before).map_or(0.0, |quantiles| quantiles.p50);
+    fixed.max(config.excess_floor_share * median)
+}
+
+/// Whether a node is charged to the service: its own work, the calls into it and the calls it makes.
+fn belongs(node: &NodeKey, service: &Arc<str>) -> bool {
+    match node {
+        NodeKey::Operation { service: own, .. } | NodeKey::Service { service: own } => own == service,
+        NodeKey::Edge { caller, callee } => caller == service || callee == service,
+        NodeKey::Total { .. } | NodeKey::Journey => false,
+    }
+}
+
+impl Gate {
+    pub(super) fn of(table: &Table, service: &Arc<str>, config: &VerdictConfig) -> Self {
+        let floor_ms = floor_ms(table, config);
+        let own = table.iter().filter(|(node, _)| belongs(node, service));
+        let tested = own.filter_map(|(node, journeys)| {
+            let test = node_test::test(journeys, config)?;
+            let enough = test.traces.iter().all(|traces| *traces >= config.traces_min);
+            enough.then(|| GateNode { node: Arc::clone(node), test, slower: false, failing: false })
+        });
+        let mut gate = Self { nodes: tested.collect(), calls: calls(table, service, config), floor_ms };
+        gate.decide(config);
+        gate
+    }
+
+    /// One family: latency of every node, own errors of every operation, calls of every callee.
+    fn decide(&mut self, config: &VerdictConfig) {
+        let tuning = tuning(config.planned_traces);
+        let error_p = |node: &GateNode| node.test.errors.map_or(1.0, |errors| p_of(errors.ln_e));
+        let call_p = |call: &GateCall| p_of(ln_e_value(call.test.z, call.test.information, tuning));
+        let mut p_values: Vec<f64> = self.nodes.iter().map(|node| node.test.p()).collect();
+        p_values.extend(self.nodes.iter().map(error_p));
+        p_values.extend(self.calls.iter().map(call_p));
+        let mut rejected = holm(&p_values, config.alpha).into_iter();
+        for node in &mut self.nodes {
+            node.slower = rejected.next().unwrap_or(false) && node.test.is_material(config, self.floor_ms);
+        }
+        for node in &mut self.nodes {
+            let edge = matches!(*node.node, NodeKey::Edge { .. });
+            let more = node.test.errors.is_some_and(|errors| errors.after > errors.before + config.error_floor);
+            node.failing = rejected.next().unwrap_or(false) && more && !edge;
+        }
+        for call in &mut self.calls {
+            call.more = rejected.next().unwrap_or(false) && call.test.is_material();
+        }
+    }
+
+    /// How many hypotheses the family has.
+    pub(super) fn family(&self) -> usize {
+        (2 * self.nodes.len() + self.calls.len()).max(1)
+    }
+
+    /// The whole service's own time.
+    pub(super) fn service(&self) -> Option<&GateNode> {
+        self.nodes.iter().find(|node| matches!(*node.node, NodeKey::Service { .. }))
+    }
+}
+
+/// Calls per trace through the service, whether or not a trace has the call.
+fn calls(table: &Table, service: &Arc<str>, config: &VerdictConfig) -> Vec<GateCall> {
+    let Some(traces) = table.get(&NodeKey::Service { service: Arc::clone(service) }) else { return Vec::new() };
+    let of_callee = |(node, journeys): (&Arc<NodeKey>, &BTreeMap<Arc<str>, [NodeCell; ARMS]>)| {
+        let NodeKey::Edge { caller, callee } = &**node else { return None };
+        let strata: Vec<CallCounts> =
+            traces.iter().filter_map(|(journey, all)| stratum(all, journeys.get(journey), config)).collect();
+        let test = structure::test(&strata).filter(|_| caller == service)?;
+        Some(GateCall { callee: Arc::clone(callee), test, more: false })
+    };
+    table.iter().filter_map(of_callee).collect()
+}
+
+fn stratum(all: &[NodeCell; ARMS], calls: Option<&[NodeCell; ARMS]>, config: &VerdictConfig) -> Option<CallCounts> {
+    let enough = all.iter().all(|cell| cell.traces >= config.stratum_min);
+    let of = |arm: usize, count: fn(&NodeCell) -> u64| calls.and_then(|calls| calls.get(arm)).map_or(0, count);
+    enough.then(|| CallCounts {
+        traces: [all[BEFORE].traces, all[AFTER].traces],
+        calls: [of(BEFORE, |cell| cell.calls), of(AFTER, |cell| cell.calls)],
+        squares: [of(BEFORE, |cell| cell.call_squares), of(AFTER, |cell| cell.call_squares)],
+    })
+}

@@ -1,0 +1,341 @@
+//! The verdict record: what was decided about a deployment, with every number that led to it.
+
+use daytwo_storage::TraceId;
+
+/// Outcome of a judgement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum State {
+    /// Shown to be no worse than the margin.
+    Pass,
+    /// Shown to be worse.
+    Fail,
+    /// Worse, but the comparison is too weak to blame the version alone.
+    Warn,
+    /// Not decided yet; the record says how many traces are missing.
+    Continue,
+    /// The bake time ended undecided.
+    Inconclusive,
+    /// Slower only because something else is.
+    Inherited,
+    /// The cohorts did not get the traffic their weights promised.
+    Skewed,
+    /// Another deployment moved with this one.
+    Confounded,
+    /// Ordinary variation is too large to judge.
+    Noisy,
+    /// Nothing to compare.
+    NoData,
+}
+
+impl State {
+    /// The name that the API shows.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pass => "PASS",
+            Self::Fail => "FAIL",
+            Self::Warn => "WARN",
+            Self::Continue => "CONTINUE",
+            Self::Inconclusive => "INCONCLUSIVE",
+            Self::Inherited => "INHERITED",
+            Self::Skewed => "SKEWED",
+            Self::Confounded => "CONFOUNDED",
+            Self::Noisy => "NOISY",
+            Self::NoData => "NO_DATA",
+        }
+    }
+}
+
+/// Whose doing a change is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Class {
+    /// The service's own time or errors.
+    Own,
+    /// The way to the service: client time that its server spans do not show.
+    Edge,
+    /// Its callees do more because of it.
+    Induced,
+    /// Something else in the same traces explains it.
+    Inherited,
+}
+
+impl Class {
+    /// The name that the API shows.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Own => "OWN",
+            Self::Edge => "EDGE",
+            Self::Induced => "INDUCED",
+            Self::Inherited => "INHERITED",
+        }
+    }
+}
+
+/// What the candidate was compared with, best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Rung {
+    /// A fresh baseline deployed at the same time.
+    A,
+    /// Concurrent traffic of the old version.
+    B,
+    /// The old version before the new one came.
+    C,
+    /// Nothing.
+    D,
+}
+
+impl Rung {
+    /// The name that the API shows.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::A => "A",
+            Self::B => "B",
+            Self::C => "C",
+            Self::D => "D",
+        }
+    }
+
+    /// What the rung means, in words.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::A => "a baseline of the old version deployed at the same time",
+            Self::B => "concurrent traffic of the old version",
+            Self::C => "traffic of the old version before the new one came",
+            Self::D => "nothing to compare with",
+        }
+    }
+}
+
+/// What a finding measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum FindingNode {
+    /// Self time of an operation or service.
+    SelfTime,
+    /// Client time less server time of a call.
+    Edge,
+    /// Time from the service's entry to its answer.
+    Total,
+}
+
+impl FindingNode {
+    /// The name that the API shows.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SelfTime => "self",
+            Self::Edge => "edge",
+            Self::Total => "total",
+        }
+    }
+}
+
+/// Latency or errors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Signal {
+    /// Milliseconds.
+    Latency,
+    /// Failed calls.
+    Errors,
+}
+
+impl Signal {
+    /// The name that the API shows.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Latency => "latency",
+            Self::Errors => "errors",
+        }
+    }
+}
+
+/// Three quantiles in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct QuantilesMs {
+    /// Median.
+    pub p50: f64,
+    /// 95th percentile.
+    pub p95: f64,
+    /// 99th percentile.
+    pub p99: f64,
+}
+
+/// One node of the call tree, before and after.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finding {
+    /// What was measured.
+    pub node: FindingNode,
+    /// The service.
+    pub service: String,
+    /// The operation; `None` for the whole service.
+    pub operation: Option<String>,
+    /// The caller, for an edge.
+    pub peer: Option<String>,
+    /// Whose doing, once something moved.
+    pub class: Option<Class>,
+    /// Outcome for this node.
+    pub state: State,
+    /// Latency or errors.
+    pub signal: Signal,
+    /// Baseline traces that have the node.
+    pub traces_before: u64,
+    /// Candidate traces that have the node.
+    pub traces_after: u64,
+    /// Baseline quantiles of the time per trace.
+    pub before_ms: Option<QuantilesMs>,
+    /// Candidate quantiles.
+    pub after_ms: Option<QuantilesMs>,
+    /// Candidate over baseline, within strata.
+    pub ratio: Option<f64>,
+    /// Lower end of its interval.
+    pub ratio_low: Option<f64>,
+    /// Upper end.
+    pub ratio_high: Option<f64>,
+    /// Milliseconds more per trace.
+    pub excess_ms: Option<f64>,
+    /// Share of baseline traces with an own error.
+    pub errors_before: Option<f64>,
+    /// Share of candidate traces with one.
+    pub errors_after: Option<f64>,
+    /// Rank statistic against "no change", in standard deviations.
+    pub z: Option<f64>,
+    /// Evidence against "at most the material ratio"; 1/e bounds the false-alarm rate however often one looks.
+    pub e_value: Option<f64>,
+    /// The anytime-valid p-value that goes with it.
+    pub p_value: Option<f64>,
+    /// Strata (journeys) that were compared.
+    pub strata: u64,
+    /// Share of the service's slowdown that its own time explains.
+    pub own_share: Option<f64>,
+    /// One sentence built from the numbers.
+    pub why: String,
+}
+
+/// Calls from one service to another.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StructureChange {
+    /// Who calls.
+    pub caller: String,
+    /// Who is called.
+    pub callee: String,
+    /// Calls per trace of the baseline.
+    pub calls_per_trace_before: f64,
+    /// Calls per trace of the candidate.
+    pub calls_per_trace_after: f64,
+}
+
+/// Why a trace was picked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ExemplarRole {
+    /// A slow candidate trace.
+    CandidateSlow,
+    /// A middling candidate trace.
+    CandidateMedian,
+    /// A middling baseline trace.
+    BaselineMedian,
+    /// A failed candidate trace.
+    Error,
+}
+
+impl ExemplarRole {
+    /// The name that the API shows.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CandidateSlow => "candidate_slow",
+            Self::CandidateMedian => "candidate_median",
+            Self::BaselineMedian => "baseline_median",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// A trace that shows the finding.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Exemplar {
+    /// Which trace.
+    pub trace_id: TraceId,
+    /// Why this one.
+    pub role: ExemplarRole,
+    /// Duration of the whole trace.
+    pub duration_ms: f64,
+    /// Time of the finding's node in it.
+    pub node_ms: f64,
+    /// When it started.
+    pub start_unix_nano: i64,
+}
+
+/// The traces of the old version.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Baseline {
+    /// How good the comparison is.
+    pub rung: Rung,
+    /// The old version.
+    pub version: Option<String>,
+    /// Start of the window.
+    pub from_unix_nano: i64,
+    /// End of the window.
+    pub to_unix_nano: i64,
+    /// Traces in it.
+    pub traces: u64,
+}
+
+/// The traces of the new version.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Candidate {
+    /// The new version.
+    pub version: String,
+    /// Start of the window.
+    pub from_unix_nano: i64,
+    /// End of the window.
+    pub to_unix_nano: i64,
+    /// Traces in it.
+    pub traces: u64,
+}
+
+/// The judgement of one deployment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verdict {
+    /// The judged service.
+    pub service: String,
+    /// Its environment.
+    pub environment: String,
+    /// Outcome.
+    pub state: State,
+    /// Whose doing, for a FAIL, WARN or INHERITED.
+    pub class: Option<Class>,
+    /// One sentence built from the numbers.
+    pub headline: String,
+    /// Why this state and not another.
+    pub reason: String,
+    /// When it was judged.
+    pub judged_at_unix_nano: i64,
+    /// Looks so far, one each tick since the version was first seen.
+    pub looks: u64,
+    /// The old version's traces.
+    pub baseline: Baseline,
+    /// The new version's traces.
+    pub candidate: Candidate,
+    /// False-alarm rate per deployment.
+    pub alpha: f64,
+    /// A ratio up to this is not material.
+    pub material_ratio: f64,
+    /// Smallest ratio that these data would have shown, with a chance of 80 %.
+    pub mde_ratio: Option<f64>,
+    /// Traces still needed of the new version.
+    pub traces_needed: Option<u64>,
+    /// Seconds they take at the present rate.
+    pub seconds_needed: Option<u64>,
+    /// Share of the candidate's traces in strata that could be compared.
+    pub coverage: f64,
+    /// The judged service's own nodes, worst first.
+    pub findings: Vec<Finding>,
+    /// Other services in the same traces, worst first.
+    pub affected: Vec<Finding>,
+    /// Calls per trace that changed.
+    pub structure: Vec<StructureChange>,
+    /// Traces that show the worst finding.
+    pub exemplars: Vec<Exemplar>,
+    /// What else differs between the cohorts.
+    pub confounders: Vec<String>,
+    /// What would change the verdict.
+    pub what_would_change: String,
+    /// SQL over `spans` that repeats the comparison.
+    pub sql: String,
+}

@@ -1,0 +1,105 @@
+//! Sentences built from the numbers, and the SQL that repeats a comparison.
+
+use super::cohort::{AFTER, BEFORE, CohortKey};
+use super::errors::ErrorTest;
+use super::node_test::NodeTest;
+use super::record::{Finding, FindingNode, Signal};
+use crate::measure::NodeKey;
+
+/// Milliseconds with three significant digits.
+pub(super) fn ms(value: f64) -> String {
+    match value.abs() {
+        size if size >= 100.0 => format!("{value:.0} ms"),
+        size if size >= 10.0 => format!("{value:.1} ms"),
+        size if size >= 0.1 => format!("{value:.2} ms"),
+        _ => format!("{value:.3} ms"),
+    }
+}
+
+/// A ratio as a signed percentage.
+pub(super) fn change(ratio: f64) -> String {
+    let percent = (ratio - 1.0) * 100.0;
+    if percent.abs() < 10.0 { format!("{percent:+.1} %") } else { format!("{percent:+.0} %") }
+}
+
+/// A share as a percentage.
+pub(super) fn percent(share: f64) -> String {
+    format!("{:.2} %", share * 100.0)
+}
+
+/// What a node is called in a sentence.
+pub(super) fn node_name(node: &NodeKey) -> String {
+    match node {
+        NodeKey::Operation { operation, .. } => format!("self time of {operation}"),
+        NodeKey::Service { service } => format!("self time of {service}"),
+        NodeKey::Edge { caller, callee } => format!("time on the way from {caller} to {callee}"),
+        NodeKey::Total { service } => format!("total time of {service}"),
+        NodeKey::Journey => "time of the whole trace".to_owned(),
+    }
+}
+
+/// "self time of POST /charge 52 -> 84 ms (+62 %, interval +48 % .. +80 %), 412 against 398 traces".
+pub(super) fn latency(node: &NodeKey, test: &NodeTest) -> String {
+    let medians = test
+        .before
+        .zip(test.after)
+        .map_or(String::new(), |(before, after)| format!(" {} -> {}", ms(before.p50), ms(after.p50)));
+    format!(
+        "{}{medians} ({}, interval {} .. {}), {} against {} traces",
+        node_name(node),
+        change(test.ratio),
+        change(test.low),
+        change(test.high),
+        test.traces[AFTER],
+        test.traces[BEFORE],
+    )
+}
+
+/// "POST /charge fails by itself in 4.10 % of traces, before 0.20 %; 412 against 398 traces".
+pub(super) fn failures(name: &str, test: &ErrorTest) -> String {
+    format!(
+        "{name} fails by itself in {} of traces, before in {}; {} against {} traces",
+        percent(test.after),
+        percent(test.before),
+        test.traces_after,
+        test.traces_before,
+    )
+}
+
+/// The headline's part about the worst finding.
+pub(super) fn worst(finding: &Finding) -> String {
+    let what = match (&finding.operation, &finding.peer, finding.node) {
+        (Some(operation), ..) => operation.clone(),
+        (None, Some(peer), FindingNode::Edge) => format!("the way from {peer} to {}", finding.service),
+        _ => finding.service.clone(),
+    };
+    if finding.signal == Signal::Errors {
+        let (before, after) = (finding.errors_before.unwrap_or(0.0), finding.errors_after.unwrap_or(0.0));
+        return format!("{what} fails by itself in {} of traces instead of {}", percent(after), percent(before));
+    }
+    let medians = finding.before_ms.zip(finding.after_ms);
+    let medians = medians.map_or(String::new(), |(before, after)| format!(", {} -> {}", ms(before.p50), ms(after.p50)));
+    format!("{what} is {} slower{medians}", change(finding.ratio.unwrap_or(1.0)).trim_start_matches('+'))
+}
+
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// SQL over `spans` that shows both cohorts side by side.
+pub(super) fn sql(key: &CohortKey, from: i64, to: i64) -> String {
+    let mut versions = vec![quoted(&key.candidate)];
+    versions.extend(key.baseline.iter().map(|version| quoted(version)));
+    format!(
+        "SELECT name, coalesce(service_version, '') AS version, count(DISTINCT trace_id) AS traces, count(*) AS spans, \
+         count(*) FILTER (WHERE status_code = 2) AS errors, \
+         hdr_quantile(hdr_histogram(duration_time_unix_nano), 0.5) / 1e6 AS p50_ms, \
+         hdr_quantile(hdr_histogram(duration_time_unix_nano), 0.95) / 1e6 AS p95_ms \
+         FROM spans WHERE service_name = {} AND coalesce(deployment_environment_name, '') = {} \
+         AND coalesce(service_version, '') IN ({}) AND start_time_unix_nano >= {from} AND start_time_unix_nano < {to} \
+         GROUP BY 1, 2 ORDER BY 1, 2",
+        quoted(&key.service),
+        quoted(&key.environment),
+        versions.join(", "),
+    )
+}
