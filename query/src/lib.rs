@@ -48,6 +48,3 @@ pub use search::{SEARCH_LIMIT_MAX, SearchAnswer, TraceSearch, TraceSummary};
 pub use sli::{OperationSli, ServiceSli, SliRow, TimeWindow};
 pub use sql::SqlAnswer;
 pub use tables::{EngineTable, EngineTables, NoEngineTables};
-
-// The board knows storage only through this crate.
-pub use daytwo_storage::{Clock, SpanId, StoreStatus, SystemClock, TraceId, UnixNanos};
