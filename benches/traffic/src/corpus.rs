@@ -62,6 +62,11 @@ impl<'m> Corpus<'m> {
         self.next_trace - self.config.first_trace
     }
 
+    /// Spans that wait in partial batches.
+    pub fn waiting_spans(&self) -> usize {
+        self.waiting.iter().map(Vec::len).sum()
+    }
+
     /// The spans of the next full batch; `None` once the last trace has begun and no batch is full.
     pub fn next_spans(&mut self) -> Option<(PodId, Vec<FinishedSpan>)> {
         while self.full.is_empty() && self.traces() < self.traces_max {
@@ -71,15 +76,19 @@ impl<'m> Corpus<'m> {
     }
 
     /// What waits in partial batches, so that all traces begun are whole.
-    pub fn finish(mut self) -> impl Iterator<Item = ExportRequest> + use<'m> {
+    pub fn finish(self) -> impl Iterator<Item = ExportRequest> + use<'m> {
         let pods = self.model.pods();
-        let rest = std::mem::take(&mut self.waiting).into_iter().enumerate();
+        self.finish_spans().filter_map(move |(pod, spans)| protobuf(pods, pod, spans))
+    }
+
+    /// The same, before encoding.
+    pub fn finish_spans(self) -> impl Iterator<Item = (PodId, Vec<FinishedSpan>)> + use<'m> {
         let full = self.config.batch_spans;
-        rest.flat_map(move |(pod, mut spans)| {
+        self.waiting.into_iter().enumerate().flat_map(move |(pod, mut spans)| {
             let mut batches = Vec::new();
             while !spans.is_empty() {
                 let batch = spans.drain(..spans.len().min(full)).collect();
-                batches.extend(protobuf(pods, PodId(pod), batch));
+                batches.push((PodId(pod), batch));
             }
             batches
         })

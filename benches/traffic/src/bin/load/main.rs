@@ -1,0 +1,82 @@
+//! `daytwo-load`: sends the bench corpus to an OTLP endpoint as fast as it is taken, or at a given rate, and reports
+//! throughput and acknowledgement times; `measure` does so against a server that it starts itself.
+
+mod ledger;
+mod measure;
+mod report;
+mod rounds;
+mod send;
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Parser, Subcommand};
+
+use measure::MeasureArgs;
+use send::SendArgs;
+
+/// Load generator of Daytwo.
+#[derive(Debug, Parser)]
+#[command(name = "daytwo-load", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Sends spans to an endpoint.
+    Send {
+        /// Where: host:port of OTLP/gRPC or OTLP/HTTP, whichever --export speaks.
+        #[arg(long)]
+        endpoint: String,
+        #[command(flatten)]
+        args: SendArgs,
+    },
+    /// Starts a server on free ports and an empty folder, sends spans, waits until all are in files, and reports
+    /// the server's CPU time, memory and bytes on disk.
+    Measure(MeasureArgs),
+}
+
+/// Why a run failed.
+#[derive(Debug, thiserror::Error)]
+enum LoadError {
+    #[error(transparent)]
+    Setup(#[from] daytwo_traffic::export::SetupError),
+    #[error("cannot {action}: {source}")]
+    Io { action: String, source: std::io::Error },
+    #[error("the server {0}")]
+    Server(String),
+    #[error("a task of the generator failed: {0}")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+impl LoadError {
+    fn io(action: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let action = action.into();
+        |source| Self::Io { action, source }
+    }
+}
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Send { endpoint, args } => send::run(&endpoint, &Arc::new(args)).await.map(|report| report.to_json()),
+        Command::Measure(args) => measure::run(args).await,
+    };
+    match outcome {
+        Ok(json) => {
+            let written = writeln!(std::io::stdout().lock(), "{json:#}");
+            if written.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            // There is nowhere left to say that standard error is closed.
+            writeln!(std::io::stderr().lock(), "daytwo-load: {error}").ok();
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
