@@ -12,3 +12,8 @@ pub use span::{TestSpan, batch_of};
 pub use crate::clock::ManualClock;
 pub use crate::fs::Operation;
 pub use crate::fs::faults::{FaultKind, Faults};
+
+/// How data files are written, for benches that write them without a store.
+pub fn file_options() -> parquet::arrow::arrow_writer::ArrowWriterOptions {
+    crate::parquet::properties::options()
+}
