@@ -110,6 +110,3 @@ fn lacks(answer: &SqlAnswer) -> Vec<String> {
     let cut = answer.truncated().then(|| format!("truncated after {} rows", answer.row_count()));
     cut.into_iter().chain(answer.partial().iter().cloned()).collect()
 }
-
-#[cfg(test)]
-mod tests;

@@ -191,6 +191,9 @@ pub(crate) fn in_words(error: &DataFusionError, memory_bytes_max: u64) -> QueryE
         DataFusionError::ResourcesExhausted(detail) => {
             QueryError::OutOfMemory { limit_bytes: memory_bytes_max, detail: detail.clone() }
         }
+        root if spill_is_full(root) => {
+            QueryError::OutOfMemory { limit_bytes: memory_bytes_max, detail: root.strip_backtrace() }
+        }
         DataFusionError::Internal(reason) => QueryError::Internal { reason: reason.clone() },
         DataFusionError::External(source) => match source.downcast_ref::<QueryError>() {
             Some(ours) => QueryError::internal(ours.to_string()),
@@ -200,6 +203,11 @@ pub(crate) fn in_words(error: &DataFusionError, memory_bytes_max: u64) -> QueryE
         DataFusionError::ParquetError(source) => QueryError::internal(source.to_string()),
         _ => guard::explain(error),
     }
+}
+
+/// Whether the disk limit of spilling ended the query. DataFusion has no variant of its own for it.
+fn spill_is_full(error: &DataFusionError) -> bool {
+    error.strip_backtrace().contains("max_temp_directory_size")
 }
 
 impl SqlAnswer {

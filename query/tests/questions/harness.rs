@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use daytwo_query::{NoEngineTables, QueryConfig, QueryEngine, answer};
+use arrow::array::RecordBatch;
+use daytwo_query::{NoEngineTables, QueryConfig, QueryEngine, QueryError, answer};
+use daytwo_storage::clock::ManualClock;
 use daytwo_storage::testing::{SeededReplay, TestSpan, batch_of, seeded_frame, spans};
-use daytwo_storage::{Clock, Frame, PayloadCompression, PayloadFormat, StorageConfig, Store, SystemClock, UnixNanos};
+use daytwo_storage::{Clock, Frame, PayloadCompression, PayloadFormat, StorageConfig, Store, UnixNanos};
 use futures::StreamExt;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -32,10 +34,11 @@ impl World {
             wal_segment_bytes: 1 << 20,
             ..StorageConfig::default()
         };
-        let store = Store::open(config, Arc::new(SystemClock), Arc::new(SeededReplay)).await.unwrap();
+        // A clock that stands still: nothing grows old enough to be flushed by itself.
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(RECEIVED));
+        let store = Store::open(config, Arc::clone(&clock), Arc::new(SeededReplay)).await.unwrap();
         let mut config = QueryConfig { spill_dir: dir.path().join("spill"), partitions: 2, ..QueryConfig::default() };
         change(&mut config);
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let engine = QueryEngine::new(config, Arc::clone(&store), clock, Arc::new(NoEngineTables)).unwrap();
         Self { _dir: dir, store, engine }
     }
@@ -68,6 +71,10 @@ impl World {
         assert!(snapshot.buffered.is_empty(), "a flush empties the buffer");
     }
 
+    pub(crate) async fn batches(&self, sql: &str) -> Result<Vec<RecordBatch>, QueryError> {
+        self.engine.sql(sql).await?.collect().await
+    }
+
     /// The answer as JSON rows.
     pub(crate) async fn rows(&self, sql: &str) -> Vec<Vec<Value>> {
         let document = self.document(sql).await;
@@ -84,6 +91,11 @@ impl World {
         }
         serde_json::from_slice(&text)
             .unwrap_or_else(|error| panic!("{sql}: {error}: {}", String::from_utf8_lossy(&text)))
+    }
+
+    /// The one value of an answer.
+    pub(crate) async fn value(&self, sql: &str) -> Value {
+        self.rows(sql).await.remove(0).remove(0)
     }
 
     /// The plan, as EXPLAIN shows it.

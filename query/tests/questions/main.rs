@@ -1,5 +1,12 @@
 //! Questions put to an engine over a real store: SQL, lookups, searches.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
+mod damage;
+mod forms;
 mod harness;
+mod hdr;
+mod hostile;
+mod limits;
+mod lookups;
+mod searches;
 mod tables;
