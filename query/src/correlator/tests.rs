@@ -1,1 +1,270 @@
+//! From span batches to answers, with the clock in the test's hand.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use daytwo_storage::batch::{ResourceRow, ScopeRow, SpanBatchBuilder, SpanRow};
+use daytwo_storage::clock::ManualClock;
+use daytwo_storage::{Clock, SpanBatch, SpanId, TraceId, UnixNanos};
+
+use super::*;
+use crate::deployment::DeploymentKind;
+use crate::slo::SloState;
+use crate::verdict::State;
+use crate::{EngineTable, EngineTables};
+
+const START: i64 = 1_700_000_000_000_000_000;
+const MS: i64 = 1_000_000;
+
+/// One span to send.
+#[derive(Debug, Clone)]
+struct Sent {
+    trace: u64,
+    id: u64,
+    parent: Option<u64>,
+    service: &'static str,
+    version: &'static str,
+    name: String,
+    kind: i32,
+    start: i64,
+    duration: i64,
+    error: bool,
+}
+
+fn batch(received: i64, spans: &[Sent]) -> SpanBatch {
+    let mut builder = SpanBatchBuilder::new(received);
+    for span in spans {
+        builder.begin_resource(&ResourceRow {
+            service_name: Some(span.service.into()),
+            service_version: Some(span.version.into()),
+            environment: Some("prod".into()),
+            ..ResourceRow::default()
+        });
+        builder.begin_scope(&ScopeRow::default());
+        let id = |id: u64| SpanId::from_bytes(&id.to_be_bytes()).unwrap();
+        let mut trace = [9_u8; 16];
+        trace[8..].copy_from_slice(&span.trace.to_be_bytes());
+        builder.append(&SpanRow {
+            trace_id: TraceId::from_bytes(&trace).unwrap(),
+            span_id: id(span.id),
+            parent_span_id: span.parent.map(id),
+            trace_state: "".into(),
+            flags: 0,
+            name: Cow::Borrowed(&span.name),
+            kind: span.kind,
+            start_time_unix_nano: span.start.try_into().unwrap(),
+            end_time_unix_nano: (span.start + span.duration).try_into().unwrap(),
+            status_code: if span.error { 2 } else { 0 },
+            status_message: "".into(),
+            attributes: &[],
+            events_json: None,
+            links_json: None,
+            dropped_attributes_count: 0,
+            dropped_events_count: 0,
+            dropped_links_count: 0,
+            anomalies: 0,
+        });
+    }
+    builder.finish().unwrap()
+}
+
+fn server(trace: u64, service: &'static str, version: &'static str, start: i64, duration: i64) -> Sent {
+    let name = "GET /".to_owned();
+    Sent { trace, id: 1, parent: None, service, version, name, kind: 2, start, duration, error: false }
+}
+
+/// A call from `shop` to `pay` and what `pay` does.
+fn call(trace: u64, version: &'static str, start: i64, work: i64) -> Vec<Sent> {
+    let root = server(trace, "shop", "s1", start, work + 6 * MS);
+    let client = Sent { id: 2, parent: Some(1), kind: 3, start: start + MS, duration: work + 2 * MS, ..root.clone() };
+    let answer = Sent {
+        id: 3,
+        parent: Some(2),
+        kind: 2,
+        service: "pay",
+        version,
+        name: "POST /pay".to_owned(),
+        start: start + 2 * MS,
+        duration: work,
+        ..root.clone()
+    };
+    vec![root, client, answer]
+}
+
+struct Rig {
+    clock: Arc<ManualClock>,
+    engine: Arc<Correlator>,
+}
+
+fn rig(config: EngineConfig) -> Rig {
+    let clock = Arc::new(ManualClock::at(UnixNanos(START)));
+    let engine = Correlator::new(config, Arc::clone(&clock) as Arc<dyn Clock>);
+    Rig { clock, engine }
+}
+
+impl Rig {
+    fn send(&self, spans: &[Sent]) {
+        self.engine.observe(&batch(self.clock.now().0, spans));
+    }
+
+    fn pass(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+        self.engine.tick();
+    }
+
+    fn window(&self) -> TimeWindow {
+        TimeWindow { from: UnixNanos(START), to: self.clock.now() }
+    }
+}
+
+/// Scenario: calls of which one in four fails, in one service and environment.
+/// Guarantees: nothing shows before the trace is quiet; then counts, error share and quantiles within 1 % do.
+#[test]
+fn calls_become_indicators() {
+    let rig = rig(EngineConfig::default());
+    for number in 0..100_u64 {
+        let mut span = server(number + 1, "shop", "s1", START, (i64::try_from(number).unwrap() + 1) * MS);
+        span.error = number % 4 == 0;
+        rig.send(&[span]);
+    }
+    rig.pass(4);
+    assert_eq!(rig.engine.services(rig.window(), None), []);
+    assert_eq!(rig.engine.status().open_traces, 100);
+    rig.pass(6);
+    let services = rig.engine.services(rig.window(), Some("prod"));
+    let shop = &services[0];
+    assert_eq!((shop.spans, shop.errors_fraction, shop.operations), (100, Some(0.25), 1));
+    assert_eq!(shop.versions, ["s1"]);
+    for (got, exact) in [(shop.p50_ms, 50.0), (shop.p95_ms, 95.0), (shop.p99_ms, 99.0)] {
+        assert!((got.unwrap() - exact).abs() <= exact * 0.01, "{got:?} {exact}");
+    }
+    assert_eq!(rig.engine.operations("shop", rig.window(), None)[0].calls, 100);
+    assert_eq!(rig.engine.services(rig.window(), Some("test")), []);
+    for table in EngineTable::ALL {
+        rig.engine.table(table).unwrap();
+    }
+    assert_eq!(rig.engine.table(EngineTable::Slis).unwrap().num_rows(), 1);
+}
+
+/// Scenario: a server span that comes before its trace is closed, one a little late, one long after, and one sent twice.
+/// Guarantees: late spans are counted, the trace is measured anew rather than twice, and a copy counts once.
+#[test]
+fn late_spans_replace_and_never_add_twice() {
+    let rig = rig(EngineConfig::default());
+    let spans = call(1, "p1", START, 20 * MS);
+    rig.send(&spans[..2]);
+    rig.pass(10);
+    let client_self = |rig: &Rig| {
+        let shop = rig.engine.operations("shop", rig.window(), None);
+        shop.iter().find(|row| row.kind == "CLIENT").and_then(|row| row.self_p50_ms).unwrap()
+    };
+    assert!((client_self(&rig) - 22.0).abs() < 0.3);
+    rig.send(&spans[2..]);
+    rig.send(&spans[2..]);
+    rig.pass(10);
+    assert!((client_self(&rig) - 2.0).abs() < 0.1, "{}", client_self(&rig));
+    assert_eq!(rig.engine.operations("shop", rig.window(), None).iter().map(|row| row.calls).sum::<u64>(), 2);
+    assert_eq!(rig.engine.operations("pay", rig.window(), None)[0].calls, 1);
+    rig.pass(120);
+    let mut stray = spans[2].clone();
+    stray.id = 4;
+    rig.send(&[stray]);
+    rig.pass(10);
+    assert_eq!(rig.engine.operations("pay", rig.window(), None)[0].calls, 2);
+    let status = rig.engine.status();
+    assert_eq!((status.closed_traces, status.fragment_spans), (2, 1));
+    assert!(status.late_spans >= 2, "{status:?}");
+}
+
+/// Scenario: more spans than may be held, and more operations than may be told apart.
+/// Guarantees: both stay within the limit, and what was done about it is counted.
+#[test]
+fn limits_are_kept_and_counted() {
+    let rig = rig(EngineConfig { open_spans_max: 50, series_max: 10, ..EngineConfig::default() });
+    for number in 0..200_u64 {
+        let mut span = server(number + 1, "shop", "s1", START, MS);
+        span.name = format!("GET /{number}");
+        rig.send(&[span]);
+        rig.engine.tick();
+    }
+    let status = rig.engine.status();
+    assert!(status.open_spans <= 50 && status.evicted_traces >= 150, "{status:?}");
+    rig.pass(10);
+    let status = rig.engine.status();
+    assert!(status.overflowed_spans >= 180, "{status:?}");
+    assert_eq!(rig.engine.services(rig.window(), None)[0].spans, 200);
+}
+
+/// Scenario: `pay` p2 comes beside p1 and takes 80 % longer; 40 traces a second.
+/// Guarantees: the release is found, FAILs within a minute, is on the list, and its traces are named.
+#[test]
+fn a_bad_release_is_found_and_judged() {
+    let rig = rig(EngineConfig::default());
+    let mut trace = 0_u64;
+    for second in 0..70_u64 {
+        for part in 0..20_u64 {
+            trace += 2;
+            let wobble = i64::try_from((trace * 7_919) % 100).unwrap() * MS / 20;
+            let at = rig.clock.now().0 + i64::try_from(part).unwrap() * MS;
+            rig.send(&call(trace, "p1", at, 20 * MS + wobble));
+            let (version, work) = if second >= 20 { ("p2", 36 * MS) } else { ("p1", 20 * MS) };
+            rig.send(&call(trace + 1, version, at, work + wobble));
+        }
+        rig.pass(1);
+    }
+    let verdict = rig.engine.verdict("pay", "p2", Some("prod")).unwrap();
+    assert_eq!(verdict.state, State::Fail, "{verdict:#?}");
+    assert_eq!(verdict.findings[0].operation.as_deref(), Some("POST /pay"));
+    assert_eq!(verdict.exemplars.len(), 3);
+    let listed = rig.engine.deployments(&DeploymentFilter { service: Some("pay".to_owned()), environment: None });
+    let found: Vec<_> = listed.iter().map(|row| (row.version.as_str(), row.kind, row.state)).collect();
+    assert_eq!(found[0], ("p2", DeploymentKind::Release, State::Fail));
+    assert_eq!(found[1], ("p1", DeploymentKind::First, State::NoData));
+    assert_eq!(listed[0].previous_version.as_deref(), Some("p1"));
+    assert!((listed[0].share.unwrap() - 0.5).abs() < 0.2);
+    let distribution = rig.engine.distribution("pay", "p2", Some("POST /pay"), None).unwrap();
+    assert!((distribution.bins.iter().map(|bin| bin.after).sum::<f64>() - 1.0).abs() < 1e-9);
+    let table = rig.engine.table(EngineTable::Verdicts).unwrap();
+    assert_eq!(table.num_rows(), 3);
+}
+
+const SLO: &str = "apiVersion: openslo/v1
+kind: SLO
+metadata: {name: shop-ok}
+spec:
+  indicator:
+    spec:
+      ratioMetric:
+        good: {metricSource: {type: daytwo, spec: {signal: latency, service: shop, threshold: 50ms}}}
+        total: {metricSource: {type: daytwo, spec: {service: shop}}}
+  timeWindow: [{duration: 28d, isRolling: true}]
+  objectives: [{target: 0.9}]
+";
+
+/// Scenario: no call; then 100 calls of which 5, 20 and 90 are at, just over and far over the threshold or failed.
+/// Guarantees: no data is never good; counters are exact at the threshold; the alert needs both windows.
+#[test]
+fn objectives_count_exactly() {
+    let rig = rig(EngineConfig::default());
+    rig.engine.set_slos(&[SloFile { name: "a.yaml".to_owned(), text: SLO.to_owned() }]);
+    let empty = &rig.engine.slos(None).slos[0];
+    assert_eq!((empty.state, empty.sli, empty.budget_left), (SloState::NoData, None, None));
+    for number in 0..100_u64 {
+        let duration = if number < 5 { 50 * MS + 1 } else { 50 * MS };
+        let mut span = server(number + 1, "shop", "s1", START, duration);
+        span.error = (5..20).contains(&number);
+        rig.send(&[span]);
+    }
+    rig.pass(10);
+    let slo = &rig.engine.slos(None).slos[0];
+    assert_eq!((slo.good, slo.bad, slo.total), (80, 20, 100));
+    assert!((slo.budget_left.unwrap() + 1.0).abs() < 1e-9);
+    assert_eq!(slo.state, SloState::Spent);
+    assert!(slo.alerts.iter().all(|alert| alert.firing == (alert.threshold < 2.0)), "{:?}", slo.alerts);
+    let detail = rig.engine.slo_detail("shop-ok").unwrap();
+    assert_eq!((detail.by_operation[0].bad, detail.bad_traces.len()), (20, 20));
+    assert_eq!(detail.series.iter().map(|point| point.bad).sum::<u64>(), 20);
+    rig.pass(29 * 86_400);
+    assert_eq!(rig.engine.slos(None).slos[0].state, SloState::NoData);
+}

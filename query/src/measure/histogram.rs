@@ -182,6 +182,7 @@ fn push(slots: &mut Vec<(i16, u32)>, slot: (i16, u32)) {
 }
 
 #[cfg(test)]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "test values are small")]
 mod tests {
     use super::*;
     use proptest::prelude::*;

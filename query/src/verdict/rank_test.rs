@@ -137,6 +137,7 @@ pub(super) fn ratio_where(strata: &[Stratum<'_>], offset: f64) -> f64 {
 }
 
 #[cfg(test)]
+#[expect(clippy::cast_possible_truncation, reason = "test values are small")]
 mod tests {
     use super::*;
     use rand::{RngExt, SeedableRng, rngs::StdRng};

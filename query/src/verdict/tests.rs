@@ -54,6 +54,7 @@ impl Shop {
         median_ms * MS * (sigma * normal).exp()
     }
 
+    #[expect(clippy::too_many_arguments, clippy::cast_possible_truncation, reason = "a row of a span table")]
     fn span(
         &mut self,
         trace: u64,

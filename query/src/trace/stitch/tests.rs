@@ -90,8 +90,8 @@ proptest! {
         let trace = stitch(spans.clone());
         assert_well_formed(&trace, &spans);
         let mut again = spans.clone();
-        again.extend(spans.iter().filter(|span| (span.start_ns as u64 ^ seed) % 3 == 0).cloned());
-        again.sort_by_key(|span| (span.start_ns as u64).wrapping_mul(seed | 1).wrapping_add(span.duration_ns as u64 ^ seed));
+        again.extend(spans.iter().filter(|span| (span.start_ns.cast_unsigned() ^ seed).is_multiple_of(3)).cloned());
+        again.sort_by_key(|span| span.start_ns.cast_unsigned().wrapping_mul(seed | 1).wrapping_add(span.duration_ns.cast_unsigned() ^ seed));
         let mut shuffled = stitch(again);
         shuffled.duplicates_dropped = trace.duplicates_dropped;
         prop_assert_eq!(shuffled, trace);
