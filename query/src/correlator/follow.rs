@@ -157,3 +157,6 @@ fn close_by_reception(state: &mut State, batch: &RecordBatch) {
         state.close_quiet(UnixNanos(newest));
     }
 }
+
+#[cfg(test)]
+mod tests;
