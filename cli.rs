@@ -2,18 +2,24 @@
 
 mod client;
 mod config;
+mod demo;
 mod failure;
 mod log;
+mod objectives;
+mod query;
 mod serve;
 mod server;
 mod signals;
+mod table;
 mod verdict;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
+pub(crate) use demo::demo;
 pub(crate) use failure::{Failure, Outcome, report};
+pub(crate) use query::query;
 pub(crate) use serve::serve;
 pub(crate) use verdict::verdict;
 

@@ -33,10 +33,8 @@ enum Command {
     /// Run the server: OTLP in, API and board on one port.
     Serve(ServeArgs),
     /// Run the server together with a simulated shop that releases a bad version after 30 seconds.
-    #[cfg(any())]
     Demo(DemoArgs),
     /// Answer one SQL query, from a running server or straight from a data folder.
-    #[cfg(any())]
     Query(QueryArgs),
     /// Ask a running server for the verdict on a release; the exit code is 0 for pass, 1 for fail, 2 for anything else.
     Verdict(VerdictArgs),
@@ -146,9 +144,7 @@ enum ConfigAction {
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Serve(args) => cli::serve(args),
-        #[cfg(any())]
         Command::Demo(args) => cli::demo(args),
-        #[cfg(any())]
         Command::Query(args) => cli::query(args),
         Command::Verdict(args) => cli::verdict(args),
         Command::Config(args) => cli::config_command(args),

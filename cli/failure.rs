@@ -30,6 +30,9 @@ pub(crate) enum Failure {
     /// The store cannot be opened or closed.
     #[error(transparent)]
     Storage(#[from] daytwo_storage::StorageError),
+    /// A query failed, or the query engine cannot start.
+    #[error(transparent)]
+    Query(#[from] daytwo_query::QueryError),
     /// The receivers cannot listen.
     #[error(transparent)]
     Collector(#[from] daytwo_collector::CollectorError),

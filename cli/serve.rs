@@ -7,6 +7,8 @@ use std::process::ExitCode;
 use serde_json::json;
 use tracing::info;
 
+use super::config::Config;
+use super::objectives::Objectives;
 use super::server::{Addresses, Server};
 use super::signals::Signals;
 use super::{Failure, Outcome, load, log, runtime, say};
@@ -18,7 +20,7 @@ pub(crate) fn serve(args: ServeArgs) -> Outcome {
     log::start(&config.log.level);
     runtime()?.block_on(async {
         let mut signals = Signals::listen()?;
-        let mut server = Server::start(&config).await?;
+        let mut server = Server::start(&config, objectives(&config)).await?;
         let addresses = server.addresses();
         publish(args.addr_file.as_deref(), &addresses)?;
         say(&readiness_line(&addresses))?;
@@ -33,6 +35,11 @@ pub(crate) fn serve(args: ServeArgs) -> Outcome {
             None => stopped.map(|()| ExitCode::SUCCESS),
         }
     })
+}
+
+fn objectives(config: &Config) -> Objectives {
+    let folder = &config.engine.slo_dir;
+    if folder.as_os_str().is_empty() { Objectives::None } else { Objectives::Folder(folder.clone()) }
 }
 
 fn readiness_line(addresses: &Addresses) -> String {

@@ -1,6 +1,7 @@
 //! The server: its parts, how they are connected, and in which order they start and stop.
 
 mod facts;
+mod tasks;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,20 +9,26 @@ use std::time::Duration;
 
 use daytwo_collector::{Collector, OtlpReplay};
 use daytwo_dashboards::{AppState, Parts, RateMeter, Readiness};
+use daytwo_query::{Correlator, QueryEngine};
 use daytwo_storage::{Clock, Store, SystemClock};
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::info;
 
-use super::Failure;
 use super::config::Config;
+use super::objectives::Objectives;
+use super::{Failure, signals};
+use tasks::Tasks;
 
-/// How long running requests may take to finish once the server stops.
+/// How long running requests of the web port may take to finish once the server stops.
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// How often the counter of spans is read for the rate.
 const RATE_INTERVAL: Duration = Duration::from_secs(1);
+
+const COLLECTOR: &str = "the collector";
+const WEB: &str = "the web port";
+const ENGINE: &str = "the correlation engine";
 
 /// Where the server listens.
 #[derive(Debug, Clone, Copy)]
@@ -35,10 +42,10 @@ pub(crate) struct Addresses {
 #[derive(Debug)]
 pub(crate) struct Server {
     addresses: Addresses,
-    readiness: Readiness,
+    state: AppState,
     store: Arc<Store>,
     stop: Stop,
-    tasks: JoinSet<&'static str>,
+    tasks: Tasks,
 }
 
 /// Tells the parts to stop, one group after the other.
@@ -52,51 +59,61 @@ struct Stop {
 impl Server {
     /// Opens ports and store, and serves requests once this returns.
     ///
-    /// Ports first: an occupied one is found before a long recovery. Clients that connect meanwhile wait in the
-    /// operating system's queue.
-    pub(crate) async fn start(config: &Config) -> Result<Self, Failure> {
+    /// The web port comes first: when it is occupied, that is found before a long recovery. Clients that connect meanwhile
+    /// wait in the operating system's queue.
+    pub(crate) async fn start(config: &Config, objectives: Objectives) -> Result<Self, Failure> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let started = clock.now();
-        let web = listen("the board", config.dashboards.addr).await?;
+        let (web, web_addr) = listen(config.dashboards.addr).await?;
         let store = Store::open(config.storage.settings(), Arc::clone(&clock), Arc::new(OtlpReplay)).await?;
         let collector = Collector::bind(config.collector.settings(), Arc::clone(&store), Arc::clone(&clock)).await?;
-        let addresses = Addresses {
-            grpc: collector.grpc_addr(),
-            http: collector.http_addr(),
-            web: local(&web, "the board", config.dashboards.addr)?,
-        };
-        let readiness = Readiness::default();
-        let rate = Arc::new(RateMeter::default());
+        let addresses = Addresses { grpc: collector.grpc_addr(), http: collector.http_addr(), web: web_addr };
+        let correlator = Correlator::new(config.engine.settings(), Arc::clone(&clock));
+        let queries = QueryEngine::new(
+            config.query.settings(&config.storage.data_dir),
+            Arc::clone(&store),
+            Arc::clone(&clock),
+            Arc::clone(&correlator) as Arc<dyn daytwo_query::EngineTables>,
+        )?;
         let stored = Arc::clone(&store);
         let state = AppState::new(Parts {
-            clock: Arc::clone(&clock),
+            queries,
+            correlator,
+            clock,
             identity: facts::identity(config, &addresses, started),
             ingest: facts::ingest(collector.telemetry()),
             storage: Arc::new(move || stored.status()),
-            readiness: readiness.clone(),
-            rate: Arc::clone(&rate),
+            readiness: Readiness::default(),
+            rate: Arc::new(RateMeter::default()),
         });
-        let stop = Stop::default();
-        let mut tasks = JoinSet::new();
-        let token = stop.collector.clone();
-        tasks.spawn(async move {
-            collector.serve(token).await;
-            "the collector"
+        let mut server = Self { addresses, state, store, stop: Stop::default(), tasks: Tasks::default() };
+        server.tasks.spawn(COLLECTOR, collector.serve(server.stop.collector.clone()));
+        server.run_web(web);
+        server.run_engine(objectives)?;
+        server.state.readiness.set(true);
+        let data_dir = server.state.identity.data_dir.as_str();
+        info!(web = %addresses.web, grpc = %addresses.grpc, http = %addresses.http, data_dir, "serving");
+        Ok(server)
+    }
+
+    fn run_web(&mut self, listener: TcpListener) {
+        let router = daytwo_dashboards::router(self.state.clone());
+        self.tasks.spawn(WEB, daytwo_dashboards::serve(listener, router, self.stop.web.clone(), DRAIN));
+        let (state, stop) = (self.state.clone(), self.stop.rest.clone());
+        self.tasks.spawn("the rate meter", async move {
+            stop.run_until_cancelled(read_rate(state)).await;
         });
-        let token = stop.web.clone();
-        let router = daytwo_dashboards::router(state.clone());
-        tasks.spawn(async move {
-            daytwo_dashboards::serve(web, router, token, DRAIN).await;
-            "the web port"
+    }
+
+    fn run_engine(&mut self, objectives: Objectives) -> Result<(), Failure> {
+        let correlator = &self.state.correlator;
+        let keep = objectives.keep(Arc::clone(correlator), signals::hangup()?);
+        let stop = self.stop.rest.clone();
+        self.tasks.spawn("the watch on objectives", async move {
+            stop.run_until_cancelled(keep).await;
         });
-        let token = stop.rest.clone();
-        tasks.spawn(async move {
-            token.run_until_cancelled(read_rate(state)).await;
-            "the rate meter"
-        });
-        readiness.set(true);
-        info!(web = %addresses.web, grpc = %addresses.grpc, http = %addresses.http, data_dir = %config.storage.data_dir.display(), "serving");
-        Ok(Self { addresses, readiness, store, stop, tasks })
+        self.tasks.spawn(ENGINE, Arc::clone(correlator).run(Arc::clone(&self.store), self.stop.rest.clone()));
+        Ok(())
     }
 
     /// Where it listens.
@@ -104,42 +121,33 @@ impl Server {
         self.addresses
     }
 
-    /// Waits until a part ends that should not; never returns otherwise.
+    /// What its API shows.
+    pub(crate) fn state(&self) -> &AppState {
+        &self.state
+    }
+
+    /// Waits until a part ends that should not.
     ///
     /// # Cancel safety
     /// Nothing is lost when the future is dropped.
     pub(crate) async fn part_ended(&mut self) -> Failure {
-        match self.tasks.join_next().await {
-            Some(Ok(part)) => Failure::PartEnded { part, detail: String::new() },
-            Some(Err(error)) => Failure::PartEnded { part: "a task", detail: format!(": {error}") },
-            None => Failure::PartEnded { part: "the server", detail: String::new() },
-        }
+        let (part, reason) = self.tasks.next_ended().await;
+        Failure::PartEnded { part, detail: reason.map_or_else(String::new, |reason| format!(" ({reason})")) }
     }
 
     /// Stops in order: no more readiness; exports under way are answered; then requests of the web port; then the rest, and the
     /// store writes what is in memory to files.
     pub(crate) async fn stop(mut self) -> Result<(), Failure> {
-        self.readiness.set(false);
+        self.state.readiness.set(false);
         self.stop.collector.cancel();
-        self.join_until("the collector").await;
+        self.tasks.join(COLLECTOR).await;
         self.stop.web.cancel();
-        self.join_until("the web port").await;
+        self.tasks.join(WEB).await;
         self.stop.rest.cancel();
-        self.join_until("").await;
+        self.tasks.join_all().await;
         self.store.close().await?;
         info!("stopped");
         Ok(())
-    }
-
-    /// Joins tasks until the one of that name has ended, or all have.
-    async fn join_until(&mut self, part: &str) {
-        while let Some(ended) = self.tasks.join_next().await {
-            match ended {
-                Ok(name) if name == part => return,
-                Ok(_) => {}
-                Err(error) => error!(%error, "a part failed"),
-            }
-        }
     }
 }
 
@@ -151,10 +159,9 @@ async fn read_rate(state: AppState) {
     }
 }
 
-async fn listen(what: &'static str, addr: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(addr).await.map_err(|source| Failure::Listen { what, addr, source })
-}
-
-fn local(listener: &TcpListener, what: &'static str, addr: SocketAddr) -> Result<SocketAddr, Failure> {
-    listener.local_addr().map_err(|source| Failure::Listen { what, addr, source })
+async fn listen(addr: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {
+    let failed = |source| Failure::Listen { what: "the board", addr, source };
+    let listener = TcpListener::bind(addr).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
 }

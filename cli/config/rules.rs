@@ -13,6 +13,8 @@ pub(super) fn broken(config: &Config) -> Vec<Problem> {
     storage(&mut rules, config);
     addresses(&mut rules, config);
     collector(&mut rules, config);
+    query(&mut rules, config);
+    engine(&mut rules, config);
     let level = &config.log.level;
     rules.check(
         "log.level",
@@ -100,5 +102,33 @@ fn collector(rules: &mut Rules, config: &Config) {
         "must be at least twice collector.request_bytes_max",
     );
     let connections = collector.connections_max;
-    rules.check("collector.connections_max", connections, (1..=65_536).contains(&connections), "must be between 1 and 65536");
+    rules.check(
+        "collector.connections_max",
+        connections,
+        (1..=65_536).contains(&connections),
+        "must be between 1 and 65536",
+    );
+}
+
+fn query(rules: &mut Rules, config: &Config) {
+    let query = &config.query;
+    let running = query.running_max;
+    rules.check("query.running_max", running, (1..=1024).contains(&running), "must be between 1 and 1024");
+    rules.time("query.timeout", query.timeout, Duration::from_millis(100), Duration::from_secs(3600));
+    rules.size("query.memory_bytes_max", query.memory_bytes_max, 16 * MIB, 1 << 44);
+    rules.size("query.spill_bytes_max", query.spill_bytes_max, 0, 1 << 50);
+    rules.check("query.answer_rows_max", query.answer_rows_max, query.answer_rows_max >= 1, "must be at least 1");
+    rules.check("query.partitions", query.partitions, query.partitions <= 1024, "must be at most 1024");
+}
+
+fn engine(rules: &mut Rules, config: &Config) {
+    let engine = &config.engine;
+    let (second, day) = (Duration::from_secs(1), Duration::from_secs(86_400));
+    let dir = &engine.slo_dir;
+    let exists = dir.as_os_str().is_empty() || dir.is_dir();
+    rules.check("engine.slo_dir", format!("{dir:?}"), exists, "must be a folder that exists, or empty");
+    rules.time("engine.trace_idle", engine.trace_idle, second, day);
+    rules.time("engine.rebuild_window", engine.rebuild_window, Duration::ZERO, day * 28);
+    rules.time("engine.bake", engine.bake, second * 10, day * 28);
+    rules.time("engine.lookback", engine.lookback, second * 10, day);
 }

@@ -1,9 +1,10 @@
 //! The sections and their keys. A section's defaults are those of the part that it configures.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use daytwo_collector::CollectorConfig;
+use daytwo_query::{EngineConfig, QueryConfig};
 use daytwo_storage::StorageConfig;
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,8 @@ use super::{ByteSize, Span};
 pub(crate) struct Config {
     pub(crate) storage: StorageSection,
     pub(crate) collector: CollectorSection,
+    pub(crate) query: QuerySection,
+    pub(crate) engine: EngineSection,
     pub(crate) dashboards: DashboardsSection,
     pub(crate) log: LogSection,
 }
@@ -96,6 +99,83 @@ impl CollectorSection {
             connections_max: self.connections_max,
             ..CollectorConfig::default()
         }
+    }
+}
+
+/// `[query]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct QuerySection {
+    pub(crate) running_max: usize,
+    pub(crate) timeout: Span,
+    pub(crate) memory_bytes_max: ByteSize,
+    pub(crate) spill_bytes_max: ByteSize,
+    pub(crate) answer_rows_max: u64,
+    pub(crate) partitions: usize,
+}
+
+impl Default for QuerySection {
+    fn default() -> Self {
+        let config = QueryConfig::default();
+        Self {
+            running_max: config.running_max,
+            timeout: Span(config.timeout),
+            memory_bytes_max: ByteSize(config.memory_bytes_max),
+            spill_bytes_max: ByteSize(config.spill_bytes_max),
+            answer_rows_max: config.answer_rows_max,
+            partitions: config.partitions,
+        }
+    }
+}
+
+impl QuerySection {
+    /// What the query engine is given; its spill files go below the data folder. What has no key keeps its default.
+    pub(crate) fn settings(&self, data_dir: &Path) -> QueryConfig {
+        QueryConfig {
+            running_max: self.running_max,
+            timeout: self.timeout.0,
+            memory_bytes_max: self.memory_bytes_max.0,
+            spill_bytes_max: self.spill_bytes_max.0,
+            answer_rows_max: self.answer_rows_max,
+            partitions: self.partitions,
+            spill_dir: data_dir.join("spill"),
+            ..QueryConfig::default()
+        }
+    }
+}
+
+/// `[engine]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct EngineSection {
+    pub(crate) slo_dir: PathBuf,
+    pub(crate) trace_idle: Span,
+    pub(crate) rebuild_window: Span,
+    pub(crate) bake: Span,
+    pub(crate) lookback: Span,
+}
+
+impl Default for EngineSection {
+    fn default() -> Self {
+        let config = EngineConfig::default();
+        Self {
+            slo_dir: PathBuf::new(),
+            trace_idle: Span(config.idle),
+            rebuild_window: Span(config.rebuild_window),
+            bake: Span(config.verdict.bake),
+            lookback: Span(config.verdict.lookback),
+        }
+    }
+}
+
+impl EngineSection {
+    /// What the correlation engine is given. What has no key keeps its default.
+    pub(crate) fn settings(&self) -> EngineConfig {
+        let mut config =
+            EngineConfig { idle: self.trace_idle.0, rebuild_window: self.rebuild_window.0, ..EngineConfig::default() };
+        config.verdict.bake = self.bake.0;
+        config.verdict.lookback = self.lookback.0;
+        config
     }
 }
 
@@ -184,13 +264,44 @@ pub(super) const KEYS: &[(&str, &str, &str)] = &[
         "allow_remote_without_auth",
         "There is no authentication yet: addresses other than 127.0.0.1 are refused unless this is true.",
     ),
-    ("collector", "request_bytes_max", "Largest export request, after decompression; larger ones are refused for good (413, RESOURCE_EXHAUSTED)."),
+    (
+        "collector",
+        "request_bytes_max",
+        "Largest export request, after decompression; larger ones are refused for good (413, RESOURCE_EXHAUSTED).",
+    ),
     (
         "collector",
         "inflight_bytes_max",
         "Bytes of all export requests in work; past it requests are refused as retryable. At least twice request_bytes_max.\nRaise it for larger bursts, at the price of memory.",
     ),
     ("collector", "connections_max", "Connections per receiver; more are closed at once."),
+    (
+        "query",
+        "running_max",
+        "SQL queries and searches that run at once; others wait, and are refused as overloaded after 10 s.",
+    ),
+    ("query", "timeout", "How long a query may run, waiting for its client included."),
+    ("query", "memory_bytes_max", "Memory that all running queries share; past it they spill to disk, then fail."),
+    ("query", "spill_bytes_max", "Disk below data_dir/spill that all running queries share."),
+    ("query", "answer_rows_max", "Rows of an answer; past it the answer ends and says that it is truncated."),
+    ("query", "partitions", "Threads that one query spreads over; 0 means one per core."),
+    (
+        "engine",
+        "slo_dir",
+        "Folder of OpenSLO v1 files (*.yaml, *.yml), read at start, on SIGHUP and when they change; empty for none.",
+    ),
+    (
+        "engine",
+        "trace_idle",
+        "A trace without a new span for this long is measured. Longer: fewer late spans, older numbers.",
+    ),
+    ("engine", "rebuild_window", "How far back stored spans are measured again at start."),
+    ("engine", "bake", "How long a new version is judged before an open verdict becomes INCONCLUSIVE."),
+    (
+        "engine",
+        "lookback",
+        "How much of the old version's past a new one is compared with when both do not run side by side.",
+    ),
     ("dashboards", "addr", "API and board."),
     (
         "dashboards",

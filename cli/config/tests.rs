@@ -74,6 +74,14 @@ fn each_bad_value_is_named() {
         ("[collector]\nhttp_addr = \"127.0.0.1:4317\"", "collector.http_addr", "collector.grpc_addr has the same"),
         ("[collector]\nrequest_bytes_max = \"200MiB\"", "collector.inflight_bytes_max", "twice"),
         ("[collector]\nconnections_max = 0", "collector.connections_max", "between 1"),
+        ("[query]\nrunning_max = 0", "query.running_max", "between 1"),
+        ("[query]\nrunning_max = -1", "query.running_max", "invalid value"),
+        ("[query]\ntimeout = \"1d\"", "query.timeout", "between 100ms and 1h"),
+        ("[query]\nmemory_bytes_max = \"1MiB\"", "query.memory_bytes_max", "between 16MiB"),
+        ("[query]\nanswer_rows_max = 0", "query.answer_rows_max", "at least 1"),
+        ("[query]\npartitions = 5000", "query.partitions", "at most 1024"),
+        ("[engine]\nslo_dir = \"no/such/folder\"", "engine.slo_dir", "folder that exists"),
+        ("[engine]\nbake = \"1s\"", "engine.bake", "between 10s and 28d"),
         ("[dashboards]\naddr = \"[::]:8080\"", "dashboards.addr", "dashboards.allow_remote_without_auth"),
         ("[dashboards]\nallowed_hosts = \"x\"", "dashboards.allowed_hosts", "sequence"),
         ("[log]\nlevel = \"info,=,=\"", "log.level", "must be error"),
@@ -145,5 +153,9 @@ fn defaults_are_those_of_the_parts() {
     assert_eq!(config.storage.settings(), daytwo_storage::StorageConfig::default());
     assert_eq!(config.collector.settings(), daytwo_collector::CollectorConfig::default());
     assert_eq!(config.collector.settings().problems(), Vec::<String>::new());
+    let query = daytwo_query::QueryConfig { spill_dir: Path::new("d/spill").to_owned(), ..Default::default() };
+    assert_eq!(config.query.settings(Path::new("d")), query);
+    assert_eq!(config.query.settings(Path::new("d")).problems(), Vec::<String>::new());
+    assert_eq!(config.engine.settings(), daytwo_query::EngineConfig::default());
     assert_eq!(keys::default_of("storage", "dedup_window"), Some(&Value::String("10m".to_owned())));
 }

@@ -35,6 +35,12 @@ fn limits(config: &Config) -> BTreeMap<String, String> {
         ("collector.request_bytes_max", config.collector.request_bytes_max.to_string()),
         ("collector.inflight_bytes_max", config.collector.inflight_bytes_max.to_string()),
         ("collector.connections_max", format!("{} connections", config.collector.connections_max)),
+        ("query.timeout", config.query.timeout.to_string()),
+        ("query.memory_bytes_max", config.query.memory_bytes_max.to_string()),
+        ("query.spill_bytes_max", config.query.spill_bytes_max.to_string()),
+        ("query.answer_rows_max", format!("{} rows", config.query.answer_rows_max)),
+        ("query.running_max", format!("{} queries", config.query.running_max)),
+        ("query.text_bytes_max", "64KiB".to_owned()),
         ("dashboards.connections_max", format!("{CONNECTIONS_MAX} connections")),
     ];
     limits.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
@@ -44,7 +50,9 @@ fn limits(config: &Config) -> BTreeMap<String, String> {
 pub(super) fn ingest(telemetry: Arc<IngestTelemetry>) -> Probe<IngestCounts> {
     Arc::new(move || {
         let status = telemetry.snapshot();
-        let owned = |counts: BTreeMap<&'static str, u64>| counts.into_iter().map(|(name, count)| (name.to_owned(), count)).collect();
+        let owned = |counts: BTreeMap<&'static str, u64>| {
+            counts.into_iter().map(|(name, count)| (name.to_owned(), count)).collect()
+        };
         IngestCounts {
             received_spans: status.received_spans,
             accepted_spans: status.accepted_spans,

@@ -1,8 +1,14 @@
 //! `/api/v1` and the endpoints for machines beside it. One file per resource: its routes, handlers and DTOs.
 
+pub(crate) mod deployments;
 pub(crate) mod health;
 pub(crate) mod metrics;
+pub(crate) mod services;
+pub(crate) mod slos;
+pub(crate) mod sql;
 pub(crate) mod status;
+pub(crate) mod suggest;
+pub(crate) mod traces;
 
 use axum::Router;
 use daytwo_query::UnixNanos;
@@ -17,6 +23,12 @@ use crate::state::AppState;
 pub(crate) fn routes() -> Router<AppState> {
     Router::new()
         .merge(status::routes())
+        .merge(services::routes())
+        .merge(slos::routes())
+        .merge(deployments::routes())
+        .merge(traces::routes())
+        .merge(sql::routes())
+        .merge(suggest::routes())
         .merge(health::routes())
         .merge(metrics::routes())
         .merge(crate::openapi::routes())
@@ -41,9 +53,22 @@ impl Freshness {
     fn new(as_of: UnixNanos, partial: Vec<String>) -> Self {
         Self { as_of_unix_nano: nanos(as_of), partial }
     }
+
+    /// How fresh answers of the correlation engine are.
+    fn of_correlator(state: &AppState) -> Self {
+        let behind = state.correlator.status().lagging;
+        let partial =
+            behind.then(|| "the correlation engine still reads stored spans; numbers grow until it is done".to_owned());
+        Self::new(state.correlator.as_of(), partial.into_iter().collect())
+    }
 }
 
 /// A 64-bit instant as the text that JavaScript can hold.
 fn nanos(instant: UnixNanos) -> String {
     instant.0.to_string()
+}
+
+/// As [`nanos`], of a plain number.
+fn nanos_of(instant: i64) -> String {
+    instant.to_string()
 }

@@ -6,14 +6,12 @@
 
 mod api;
 mod error;
-#[cfg(any())]
 mod extract;
 mod gate;
 mod openapi;
 mod rate;
 mod server;
 mod state;
-#[cfg(any())]
 mod time;
 mod ui;
 

@@ -16,7 +16,25 @@ use crate::state::AppState;
                        durations are milliseconds unless the name says otherwise; an unknown number is null.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
-    paths(api::health::healthz, api::health::readyz, api::metrics::metrics, api::status::status),
+    paths(
+        api::status::status,
+        api::services::services,
+        api::services::operations,
+        api::slos::slos,
+        api::slos::slo,
+        api::deployments::deployments,
+        api::deployments::deployment,
+        api::deployments::verdict,
+        api::deployments::distribution::distribution,
+        api::suggest::suggest,
+        api::traces::search::traces,
+        api::traces::trace,
+        api::traces::span::span,
+        api::sql::sql,
+        api::health::healthz,
+        api::health::readyz,
+        api::metrics::metrics
+    ),
     tags(
         (name = "board", description = "What the board shows"),
         (name = "data", description = "Spans and SQL"),

@@ -6,7 +6,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use daytwo_query::{Clock, StoreStatus, UnixNanos};
+use daytwo_query::{Clock, Correlator, QueryEngine, StoreStatus, UnixNanos};
 
 use crate::rate::RateMeter;
 
@@ -101,6 +101,10 @@ impl HttpCounters {
 
 /// What `main` hands in.
 pub struct Parts {
+    /// SQL, trace lookup and search.
+    pub queries: Arc<QueryEngine>,
+    /// SLIs, SLOs, deployments and verdicts.
+    pub correlator: Arc<Correlator>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// What does not change while the process runs.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::DateTime;
-use daytwo_query::{Clock, UnixNanos};
+use daytwo_query::{Clock, TimeWindow, UnixNanos};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -15,22 +15,29 @@ const DEFAULT_SPAN: Duration = Duration::from_secs(3600);
 /// Parameters that most GET requests take.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub struct RangeParams {
+pub(crate) struct RangeParams {
     /// Start: `now-15m`, RFC 3339, or epoch milliseconds. Default `now-1h`.
-    pub from: Option<String>,
+    pub(crate) from: Option<String>,
     /// End, in the same forms. Default `now`.
-    pub to: Option<String>,
+    pub(crate) to: Option<String>,
     /// `deployment.environment.name`; absent means all.
-    pub env: Option<String>,
+    pub(crate) env: Option<String>,
 }
 
 /// A range of time, `from` included, `to` not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TimeRange {
+pub(crate) struct TimeRange {
     /// First instant of it.
-    pub from: UnixNanos,
+    pub(crate) from: UnixNanos,
     /// First instant after it.
-    pub to: UnixNanos,
+    pub(crate) to: UnixNanos,
+}
+
+impl TimeRange {
+    /// The range as the correlation engine takes it.
+    pub(crate) fn window(self) -> TimeWindow {
+        TimeWindow { from: self.from, to: self.to }
+    }
 }
 
 impl RangeParams {
@@ -38,7 +45,7 @@ impl RangeParams {
     ///
     /// # Errors
     /// 400 when a time cannot be read or the range is empty.
-    pub fn range(&self, clock: &dyn Clock) -> ApiResult<TimeRange> {
+    pub(crate) fn range(&self, clock: &dyn Clock) -> ApiResult<TimeRange> {
         range(self.from.as_deref(), self.to.as_deref(), clock.now())
     }
 }

@@ -22,7 +22,7 @@ use state::State;
 
 use crate::deployment::{Deployment, DeploymentFilter};
 use crate::sli::{self, OperationSli, ServiceSli, SliRow, TimeWindow};
-use crate::slo::{self, SloBoard, SloDetail, SloFile};
+use crate::slo::{self, SloBoard, SloDetail, SloFile, SloProblem};
 use crate::verdict::{QuantilesMs, Verdict};
 
 /// Counters for `/metrics` and the status page.
@@ -144,7 +144,15 @@ impl Correlator {
     /// Replaces the objectives. Files with problems keep only their own objectives out; objectives that did not
     /// change keep their counters, new ones count from the stored spans after the next rebuild.
     pub fn set_slos(&self, files: &[SloFile]) {
-        let (objectives, problems) = slo::parse(files);
+        self.set_slos_with(files, Vec::new());
+    }
+
+    /// As [`Correlator::set_slos`], with `problems` of whoever reads the files, such as a file that cannot be read or whose
+    /// last good text stands in for a broken one.
+    pub fn set_slos_with(&self, files: &[SloFile], mut problems: Vec<SloProblem>) {
+        let (objectives, found) = slo::parse(files);
+        problems.extend(found);
+        problems.sort();
         self.state().set_slos(objectives, problems);
     }
 

@@ -27,6 +27,7 @@ use crate::sql::in_words;
 use crate::{QueryError, Result};
 
 pub use summary::TraceSummary;
+pub(crate) use summary::{columns as summary_columns, sum_up};
 
 /// Traces that one search gives at most.
 pub const SEARCH_LIMIT_MAX: usize = 1_000;
@@ -109,7 +110,7 @@ impl QueryEngine {
         if found.truncated {
             partial.push("the traces found have more spans than are counted here".to_owned());
         }
-        let traces = summary::sum_up(&found.batch, hits.iter().map(|(id, hit)| (*id, hit.matched_spans)))?;
+        let traces = sum_up(&found.batch, hits.iter().map(|(id, hit)| (*id, hit.matched_spans)))?;
         let stats = LookupStats { elapsed_ms: elapsed_ms(started), ..stats };
         Ok(SearchAnswer { traces, limit, truncated, stats, partial })
     }

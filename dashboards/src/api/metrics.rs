@@ -6,11 +6,14 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use daytwo_query::StoreStatus;
+use daytwo_query::{DeploymentFilter, QueryStatus, StoreStatus};
 use http::header;
 
 use crate::state::{AppState, IngestCounts};
 use exposition::Exposition;
+
+/// Releases shown, the newest: their versions are labels, of which a scraper takes only so many.
+const RELEASES_MAX: usize = 200;
 
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -27,6 +30,8 @@ pub(crate) async fn metrics(State(state): State<AppState>) -> Response {
     server(&mut out, &state);
     ingest(&mut out, &(state.ingest)());
     storage(&mut out, &(state.storage)());
+    queries(&mut out, &state.queries.status());
+    correlation(&mut out, &state);
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], out.finish()).into_response()
 }
 
@@ -100,6 +105,44 @@ fn storage(out: &mut Exposition, status: &StoreStatus) {
     out.sample(&[], status.flush_failures);
     out.gauge("daytwo_read_only", "1 while writes are refused.");
     out.sample(&[], u8::from(status.read_only.is_some()));
+}
+
+fn queries(out: &mut Exposition, status: &QueryStatus) {
+    out.gauge("daytwo_queries_running", "Queries and searches that run now.");
+    out.sample(&[], status.running);
+    out.gauge("daytwo_queries_limit", "Queries and searches that may run at once.");
+    out.sample(&[], status.limit);
+    out.counter("daytwo_queries_total", "Questions answered, by how they ended.");
+    out.sample(&[("ended", "completed")], status.completed);
+    out.sample(&[("ended", "cancelled")], status.cancelled);
+    out.sample(&[("ended", "failed")], status.failed);
+}
+
+fn correlation(out: &mut Exposition, state: &AppState) {
+    let status = state.correlator.status();
+    out.gauge("daytwo_open_traces", "Traces that still get spans.");
+    out.sample(&[], status.open_traces);
+    out.counter("daytwo_closed_traces_total", "Traces measured.");
+    out.sample(&[], status.closed_traces);
+    out.counter("daytwo_evicted_traces_total", "Traces closed early because too many spans were held.");
+    out.sample(&[], status.evicted_traces);
+    out.counter("daytwo_late_spans_total", "Spans that came after their trace had been closed.");
+    out.sample(&[], status.late_spans);
+    out.gauge("daytwo_sli_cells", "Cells of service level indicators held.");
+    out.sample(&[], status.cells);
+    out.gauge("daytwo_correlation_lagging", "1 while the correlation engine is behind ingestion.");
+    out.sample(&[], u8::from(status.lagging));
+    out.gauge("daytwo_deployment_verdict", "1 for the state in which a release is.");
+    for release in state.correlator.deployments(&DeploymentFilter::default()).iter().take(RELEASES_MAX) {
+        let labels = [
+            ("service", release.service.as_str()),
+            ("version", release.version.as_str()),
+            ("environment", release.environment.as_str()),
+            ("state", release.state.name()),
+            ("class", release.class.map_or("", daytwo_query::verdict::Class::name)),
+        ];
+        out.sample(&labels, 1);
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "shown, not computed with; 2^53 ns are 104 days inside fdatasync")]

@@ -8,7 +8,7 @@ use axum::{Json, Router};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use daytwo_query::StoreStatus;
+use daytwo_query::{EngineStatus, QueryStatus, StoreStatus};
 
 use super::{Freshness, nanos};
 use crate::state::AppState;
@@ -31,6 +31,8 @@ pub(crate) struct Status {
     data_dir: String,
     ingest: Ingest,
     storage: Storage,
+    query: Queries,
+    correlation: Correlation,
     /// Limits in force, each with its unit.
     limits: BTreeMap<String, String>,
 }
@@ -67,7 +69,7 @@ pub(crate) struct Ingest {
     /// By reason.
     shed_requests: BTreeMap<String, u64>,
     /// Over the last ten seconds.
-    spans_per_second: Option<f64>,
+    spans_per_second: f64,
 }
 
 /// Counters and sizes of the store.
@@ -82,6 +84,52 @@ pub(crate) struct Storage {
     quarantined_files: u64,
     flushes: u64,
     flush_failures: u64,
+}
+
+/// Counters of queries since start.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Queries {
+    running: u64,
+    limit: u64,
+    completed: u64,
+    /// The client went away.
+    cancelled: u64,
+    failed: u64,
+}
+
+impl From<QueryStatus> for Queries {
+    fn from(status: QueryStatus) -> Self {
+        Self {
+            running: status.running as u64,
+            limit: status.limit as u64,
+            completed: status.completed,
+            cancelled: status.cancelled,
+            failed: status.failed,
+        }
+    }
+}
+
+/// Counters of the correlation engine.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Correlation {
+    open_traces: u64,
+    closed_traces: u64,
+    cells: u64,
+    late_spans: u64,
+    /// Whether it is behind ingestion; its answers are then partial.
+    lagging: bool,
+}
+
+impl From<EngineStatus> for Correlation {
+    fn from(status: EngineStatus) -> Self {
+        Self {
+            open_traces: status.open_traces,
+            closed_traces: status.closed_traces,
+            cells: status.cells,
+            late_spans: status.late_spans,
+            lagging: status.lagging,
+        }
+    }
 }
 
 /// What the server does.
@@ -100,6 +148,8 @@ pub(crate) async fn status(State(state): State<AppState>) -> Json<Status> {
         data_dir: identity.data_dir.clone(),
         ingest: ingest(&state),
         storage: storage_counts(&storage),
+        query: state.queries.status().into(),
+        correlation: state.correlator.status().into(),
         limits: identity.limits.clone(),
     })
 }
@@ -121,7 +171,7 @@ fn ingest(state: &AppState) -> Ingest {
         deduplicated_spans: counts.deduplicated_spans,
         rejected_spans: counts.rejected_spans,
         shed_requests: counts.shed_requests,
-        spans_per_second: state.rate.per_second(),
+        spans_per_second: state.rate.per_second().unwrap_or(0.0),
     }
 }
 

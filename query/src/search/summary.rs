@@ -34,7 +34,7 @@ pub struct TraceSummary {
 }
 
 /// The columns that summaries are made of.
-pub(super) fn columns() -> SchemaRef {
+pub(crate) fn columns() -> SchemaRef {
     let wanted = [
         col::TRACE_ID,
         col::SPAN_ID,
@@ -51,7 +51,7 @@ pub(super) fn columns() -> SchemaRef {
 }
 
 /// The summaries of `traces`, in their order, each given with its number of matched spans.
-pub(super) fn sum_up(batch: &RecordBatch, traces: impl Iterator<Item = (TraceId, u64)>) -> Result<Vec<TraceSummary>> {
+pub(crate) fn sum_up(batch: &RecordBatch, traces: impl Iterator<Item = (TraceId, u64)>) -> Result<Vec<TraceSummary>> {
     let mut sums: HashMap<TraceId, Sum> = HashMap::new();
     let rows = Rows { batch };
     for row in 0..batch.num_rows() {

@@ -1,0 +1,90 @@
+//! `daytwo query`: one statement, to a running server or straight on a data folder.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use daytwo_collector::OtlpReplay;
+use daytwo_query::answer::{Format as Encoding, encode, text_table};
+use daytwo_query::{NoEngineTables, QueryEngine};
+use daytwo_storage::{Clock, Store, SystemClock};
+use futures::StreamExt;
+use http_body_util::BodyExt;
+use hyper::Method;
+use hyper::body::Bytes;
+use serde_json::json;
+
+use super::client::Client;
+use super::config::Config;
+use super::{Failure, Outcome, emit, log, runtime, say, table};
+use crate::{Format, QueryArgs};
+
+/// `daytwo query …`.
+pub(crate) fn query(args: QueryArgs) -> Outcome {
+    runtime()?.block_on(async {
+        match &args.data_dir {
+            Some(data_dir) => from_folder(data_dir, &args).await,
+            None => from_server(&args).await,
+        }
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Asks a running server and passes its answer on as it comes.
+async fn from_server(args: &QueryArgs) -> Result<(), Failure> {
+    let client = Client::new(&args.url)?;
+    let accept = match args.format {
+        Format::Table | Format::Json => "application/json",
+        Format::Csv => "text/csv",
+        Format::Arrow => "application/vnd.apache.arrow.stream",
+    };
+    let body = Bytes::from(json!({"query": args.sql}).to_string());
+    let mut answer = client.send(Method::POST, "/api/v1/sql", accept, body).await?.into_body();
+    if args.format == Format::Table {
+        let whole = answer.collect().await.map_err(|error| client.unreachable(&error))?.to_bytes();
+        let parsed = serde_json::from_slice(&whole).map_err(|error| client.unreachable(&error))?;
+        return say(&table::render(&parsed));
+    }
+    while let Some(frame) = answer.frame().await {
+        let frame = frame.map_err(|error| client.unreachable(&error))?;
+        if let Ok(bytes) = frame.into_data() {
+            emit(&bytes)?;
+        }
+    }
+    Ok(())
+}
+
+/// Opens the folder for reading and answers from it. `slis`, `slos`, `deployments` and `verdicts` are empty then: they are
+/// kept by a running server.
+async fn from_folder(data_dir: &Path, args: &QueryArgs) -> Result<(), Failure> {
+    let mut config = Config::default();
+    log::start("warn");
+    config.storage.data_dir = data_dir.to_owned();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let store = Store::open_read_only(config.storage.settings(), Arc::clone(&clock), Arc::new(OtlpReplay)).await?;
+    let mut settings = config.query.settings(data_dir);
+    settings.spill_dir = std::env::temp_dir().join(format!("daytwo-query-{}", std::process::id()));
+    let spill_dir = settings.spill_dir.clone();
+    let engine = QueryEngine::new(settings, Arc::clone(&store), clock, Arc::new(NoEngineTables))?;
+    let answered = answer(&engine, args).await;
+    if let Err(error) = std::fs::remove_dir_all(&spill_dir) {
+        tracing::debug!(%error, "the spill folder stays");
+    }
+    store.close().await?;
+    answered
+}
+
+async fn answer(engine: &Arc<QueryEngine>, args: &QueryArgs) -> Result<(), Failure> {
+    let mut answer = engine.sql(&args.sql).await?;
+    let encoding = match args.format {
+        Format::Table => return say(&text_table(&mut answer).await?),
+        Format::Json => Encoding::Json,
+        Format::Csv => Encoding::Csv,
+        Format::Arrow => Encoding::Arrow,
+    };
+    let mut pieces = encode(answer, encoding);
+    while let Some(piece) = pieces.next().await {
+        emit(&piece?)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,318 @@
+//! Deployments and their verdicts as JSON.
+
+use daytwo_query as query;
+use daytwo_query::verdict;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::super::{Freshness, nanos_of};
+
+/// Releases, the newest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Deployments {
+    #[serde(flatten)]
+    pub(super) freshness: Freshness,
+    pub(super) deployments: Vec<Deployment>,
+}
+
+/// One release and its judgement.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DeploymentDetail {
+    #[serde(flatten)]
+    pub(super) freshness: Freshness,
+    pub(super) deployment: Deployment,
+    pub(super) verdict: Verdict,
+}
+
+/// The judgement alone, with a short result for programs.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct VerdictAnswer {
+    #[serde(flatten)]
+    pub(super) freshness: Freshness,
+    #[serde(flatten)]
+    pub(super) verdict: Verdict,
+    pub(super) result: GateResult,
+}
+
+/// What a gate does with the release.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct GateResult {
+    /// `pass`, `fail`, `continue` or `inconclusive`.
+    pub(super) verdict: &'static str,
+    /// Whether it is `pass`.
+    pub(super) ok: bool,
+}
+
+/// A version of a service that was not there before.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Deployment {
+    service: String,
+    /// Empty when the service names none.
+    environment: String,
+    version: String,
+    previous_version: Option<String>,
+    first_seen_unix_nano: String,
+    last_seen_unix_nano: String,
+    /// Its share of the service's traffic, 0..1.
+    share: Option<f64>,
+    /// `first`, `release` or `rollback`.
+    kind: &'static str,
+    state: &'static str,
+    class: Option<&'static str>,
+    /// One sentence built from the numbers.
+    headline: String,
+    regressed_operations: u64,
+    inherited_services: u64,
+    rate_change: Option<f64>,
+    p95_change: Option<f64>,
+    errors_change: Option<f64>,
+}
+
+impl From<query::Deployment> for Deployment {
+    fn from(deployment: query::Deployment) -> Self {
+        Self {
+            service: deployment.service,
+            environment: deployment.environment,
+            version: deployment.version,
+            previous_version: deployment.previous_version,
+            first_seen_unix_nano: nanos_of(deployment.first_seen_unix_nano),
+            last_seen_unix_nano: nanos_of(deployment.last_seen_unix_nano),
+            share: deployment.share,
+            kind: deployment.kind.name(),
+            state: deployment.state.name(),
+            class: deployment.class.map(verdict::Class::name),
+            headline: deployment.headline,
+            regressed_operations: deployment.regressed_operations,
+            inherited_services: deployment.inherited_services,
+            rate_change: deployment.rate_change,
+            p95_change: deployment.p95_change,
+            errors_change: deployment.errors_change,
+        }
+    }
+}
+
+/// The judgement of a release, with every number that led to it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Verdict {
+    /// `PASS`, `FAIL`, `WARN`, `CONTINUE`, `INCONCLUSIVE`, `INHERITED`, `SKEWED`, `CONFOUNDED`, `NOISY` or `NO_DATA`.
+    state: &'static str,
+    /// `OWN`, `EDGE`, `INDUCED` or `INHERITED`.
+    class: Option<&'static str>,
+    headline: String,
+    reason: String,
+    judged_at_unix_nano: String,
+    looks: u64,
+    baseline: Baseline,
+    candidate: Candidate,
+    /// False-alarm rate of this judgement, however often one looks.
+    alpha: f64,
+    /// A ratio up to this is not material.
+    material_ratio: f64,
+    /// The smallest ratio that these data would have shown.
+    mde_ratio: Option<f64>,
+    traces_needed: Option<u64>,
+    seconds_needed: Option<u64>,
+    /// Share of the candidate's traces that could be compared.
+    coverage: f64,
+    findings: Vec<Finding>,
+    affected: Vec<Finding>,
+    structure: Vec<StructureChange>,
+    exemplars: Vec<Exemplar>,
+    confounders: Vec<String>,
+    what_would_change: String,
+    /// The query that repeats the comparison.
+    sql: String,
+}
+
+impl From<&verdict::Verdict> for Verdict {
+    fn from(verdict: &verdict::Verdict) -> Self {
+        let verdict = verdict.clone();
+        Self {
+            state: verdict.state.name(),
+            class: verdict.class.map(verdict::Class::name),
+            headline: verdict.headline,
+            reason: verdict.reason,
+            judged_at_unix_nano: nanos_of(verdict.judged_at_unix_nano),
+            looks: verdict.looks,
+            baseline: verdict.baseline.into(),
+            candidate: verdict.candidate.into(),
+            alpha: verdict.alpha,
+            material_ratio: verdict.material_ratio,
+            mde_ratio: verdict.mde_ratio,
+            traces_needed: verdict.traces_needed,
+            seconds_needed: verdict.seconds_needed,
+            coverage: verdict.coverage,
+            findings: verdict.findings.into_iter().map(Finding::from).collect(),
+            affected: verdict.affected.into_iter().map(Finding::from).collect(),
+            structure: verdict.structure.into_iter().map(StructureChange::from).collect(),
+            exemplars: verdict.exemplars.into_iter().map(Exemplar::from).collect(),
+            confounders: verdict.confounders,
+            what_would_change: verdict.what_would_change,
+            sql: verdict.sql,
+        }
+    }
+}
+
+/// What the release was compared with.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Baseline {
+    /// How good the comparison is: `A` (best) to `D` (none).
+    rung: &'static str,
+    version: Option<String>,
+    meaning: &'static str,
+    from_unix_nano: String,
+    to_unix_nano: String,
+    traces: u64,
+}
+
+impl From<verdict::Baseline> for Baseline {
+    fn from(baseline: verdict::Baseline) -> Self {
+        Self {
+            rung: baseline.rung.name(),
+            version: baseline.version,
+            meaning: baseline.rung.meaning(),
+            from_unix_nano: nanos_of(baseline.from_unix_nano),
+            to_unix_nano: nanos_of(baseline.to_unix_nano),
+            traces: baseline.traces,
+        }
+    }
+}
+
+/// The release's own traffic.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Candidate {
+    version: String,
+    from_unix_nano: String,
+    to_unix_nano: String,
+    traces: u64,
+}
+
+impl From<verdict::Candidate> for Candidate {
+    fn from(candidate: verdict::Candidate) -> Self {
+        Self {
+            version: candidate.version,
+            from_unix_nano: nanos_of(candidate.from_unix_nano),
+            to_unix_nano: nanos_of(candidate.to_unix_nano),
+            traces: candidate.traces,
+        }
+    }
+}
+
+/// One node of the call tree, before and after.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Finding {
+    /// `self`, `edge` or `total`.
+    node: &'static str,
+    service: String,
+    operation: Option<String>,
+    /// The caller, for an edge.
+    peer: Option<String>,
+    class: Option<&'static str>,
+    state: &'static str,
+    /// `latency` or `errors`.
+    signal: &'static str,
+    traces_before: u64,
+    traces_after: u64,
+    before_ms: Option<Quantiles>,
+    after_ms: Option<Quantiles>,
+    /// After over before, within strata.
+    ratio: Option<f64>,
+    ratio_low: Option<f64>,
+    ratio_high: Option<f64>,
+    excess_ms: Option<f64>,
+    errors_before: Option<f64>,
+    errors_after: Option<f64>,
+    z: Option<f64>,
+    e_value: Option<f64>,
+    p_value: Option<f64>,
+    strata: u64,
+    own_share: Option<f64>,
+    why: String,
+}
+
+impl From<verdict::Finding> for Finding {
+    fn from(finding: verdict::Finding) -> Self {
+        Self {
+            node: finding.node.name(),
+            service: finding.service,
+            operation: finding.operation,
+            peer: finding.peer,
+            class: finding.class.map(verdict::Class::name),
+            state: finding.state.name(),
+            signal: finding.signal.name(),
+            traces_before: finding.traces_before,
+            traces_after: finding.traces_after,
+            before_ms: finding.before_ms.map(Quantiles::from),
+            after_ms: finding.after_ms.map(Quantiles::from),
+            ratio: finding.ratio,
+            ratio_low: finding.ratio_low,
+            ratio_high: finding.ratio_high,
+            excess_ms: finding.excess_ms,
+            errors_before: finding.errors_before,
+            errors_after: finding.errors_after,
+            z: finding.z,
+            e_value: finding.e_value,
+            p_value: finding.p_value,
+            strata: finding.strata,
+            own_share: finding.own_share,
+            why: finding.why,
+        }
+    }
+}
+
+/// Three quantiles in milliseconds.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Quantiles {
+    p50: f64,
+    p95: f64,
+    p99: f64,
+}
+
+impl From<verdict::QuantilesMs> for Quantiles {
+    fn from(quantiles: verdict::QuantilesMs) -> Self {
+        Self { p50: quantiles.p50, p95: quantiles.p95, p99: quantiles.p99 }
+    }
+}
+
+/// Calls from one service to another that became more or fewer.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct StructureChange {
+    caller: String,
+    callee: String,
+    calls_per_trace_before: f64,
+    calls_per_trace_after: f64,
+}
+
+impl From<verdict::StructureChange> for StructureChange {
+    fn from(change: verdict::StructureChange) -> Self {
+        Self {
+            caller: change.caller,
+            callee: change.callee,
+            calls_per_trace_before: change.calls_per_trace_before,
+            calls_per_trace_after: change.calls_per_trace_after,
+        }
+    }
+}
+
+/// A trace that shows the worst finding.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Exemplar {
+    trace_id: String,
+    /// `candidate_slow`, `candidate_median`, `baseline_median` or `error`.
+    role: &'static str,
+    duration_ms: f64,
+    node_ms: f64,
+    start_unix_nano: String,
+}
+
+impl From<verdict::Exemplar> for Exemplar {
+    fn from(exemplar: verdict::Exemplar) -> Self {
+        Self {
+            trace_id: exemplar.trace_id.to_string(),
+            role: exemplar.role.name(),
+            duration_ms: exemplar.duration_ms,
+            node_ms: exemplar.node_ms,
+            start_unix_nano: nanos_of(exemplar.start_unix_nano),
+        }
+    }
+}
