@@ -22,7 +22,6 @@ spec:
   objectives: [{target: 0.9}]
 ";
 
-#[expect(clippy::disallowed_methods, reason = "a deadline for real background work")]
 async fn eventually(what: &str, mut done: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(30);
     while !done() {
