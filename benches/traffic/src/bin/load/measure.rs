@@ -185,11 +185,11 @@ fn free_ports(folder: &Path) -> Result<PathBuf, LoadError> {
 }
 
 const CONFIG: &str = r#"[collector]
-grpc_address = "127.0.0.1:0"
-http_address = "127.0.0.1:0"
+grpc_addr = "127.0.0.1:0"
+http_addr = "127.0.0.1:0"
 
 [dashboards]
-address = "127.0.0.1:0"
+addr = "127.0.0.1:0"
 
 [storage]
 flush_interval = "5s"
