@@ -29,7 +29,7 @@ pub(crate) fn render(config: &Config) -> String {
         }
         let value = table.get(*section).and_then(|entries| entries.get(key)).unwrap_or(&Value::Boolean(false));
         // Writing to a String cannot fail.
-        write!(text, "{lines}{key} = {value}\n").unwrap_or_default();
+        writeln!(text, "{lines}{key} = {value}").unwrap_or_default();
     }
     text
 }

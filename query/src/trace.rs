@@ -16,6 +16,7 @@ mod stitch;
 pub(crate) mod testing;
 
 pub use critical_path::{CriticalSegment, critical_path};
+pub(crate) use extract::EXTRACTED_COLUMNS;
 pub use extract::{ResourceCache, extract_spans};
 pub use stitch::stitch;
 

@@ -1,9 +1,14 @@
 //! A trace as the board shows it: stored spans, put together, with the critical path.
 
+use std::sync::Arc;
+
+use arrow::datatypes::{Schema, SchemaRef};
 use daytwo_storage::TraceId;
 
-use crate::trace::{CriticalSegment, ResourceCache, StitchedTrace, critical_path, extract_spans, stitch};
-use crate::{LookupStats, QueryEngine, QueryError, Result, TraceSummary};
+use crate::trace::{
+    CriticalSegment, EXTRACTED_COLUMNS, ResourceCache, StitchedTrace, critical_path, extract_spans, stitch,
+};
+use crate::{LookupStats, QueryEngine, QueryError, Result, TraceSummary, spans};
 
 /// A stitched trace and what it cost to find.
 #[derive(Debug, Clone)]
@@ -20,13 +25,21 @@ pub struct TraceAnswer {
     pub partial: Vec<String>,
 }
 
+/// Only what stitching reads: attributes are most of a span's bytes.
+fn columns() -> SchemaRef {
+    let all = spans::sql_schema();
+    let wanted = all.fields().iter().filter(|field| EXTRACTED_COLUMNS.contains(&field.name().as_str()));
+    Arc::new(Schema::new(wanted.map(Arc::clone).collect::<Vec<_>>()))
+}
+
 impl QueryEngine {
     /// A trace with its spans put together.
     ///
     /// # Errors
     /// As [`QueryEngine::trace_spans`].
     pub async fn stitched_trace(&self, trace: TraceId) -> Result<TraceAnswer> {
-        let found = self.trace_spans(trace).await?;
+        let found = self.find(vec![trace], columns()).await;
+        let found = self.counted(found)?;
         // Stitching a long trace takes tens of milliseconds: not on a thread that answers others.
         let stitched = tokio::task::spawn_blocking(move || {
             let spans = extract_spans(&found.batch, &mut ResourceCache::default())?;

@@ -12,32 +12,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::Correlator;
 use super::state::State;
+use crate::trace::EXTRACTED_COLUMNS;
 use daytwo_storage::schema::col;
 
 /// Traces are looked at for quietness this often.
 const TICK: Duration = Duration::from_secs(1);
 /// Batches taken from the tail at once.
 const TAKEN_MAX: usize = 256;
-
-/// Columns that measuring reads.
-const COLUMNS: [&str; 16] = [
-    col::TRACE_ID,
-    col::SPAN_ID,
-    col::PARENT_SPAN_ID,
-    col::NAME,
-    col::KIND,
-    col::START,
-    col::DURATION,
-    col::STATUS_CODE,
-    col::SERVICE_NAME,
-    col::SERVICE_VERSION,
-    col::SERVICE_INSTANCE_ID,
-    col::ENVIRONMENT,
-    col::RESOURCE_ATTRIBUTES,
-    col::RECEIVED,
-    col::EVENTS,
-    col::LINKS,
-];
 
 impl Correlator {
     /// Follows the store until cancelled: what is stored first, then every accepted batch.
@@ -137,7 +118,7 @@ fn read_file(state: &mut State, snapshot: &Snapshot, file: &DataFile) -> Result<
     let path = snapshot.table_dir.join(&file.path);
     let opened = std::fs::File::open(&path).map_err(|error| error.to_string())?;
     let builder = ParquetRecordBatchReaderBuilder::try_new(opened).map_err(|error| error.to_string())?;
-    let mask = ProjectionMask::columns(builder.parquet_schema(), COLUMNS);
+    let mask = ProjectionMask::columns(builder.parquet_schema(), EXTRACTED_COLUMNS);
     let reader = builder.with_projection(mask).build().map_err(|error| error.to_string())?;
     for batch in reader {
         let batch = batch.map_err(|error| error.to_string())?;

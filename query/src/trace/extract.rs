@@ -80,6 +80,26 @@ impl ResourceCache {
     }
 }
 
+/// Columns that [`extract_spans`] reads.
+pub(crate) const EXTRACTED_COLUMNS: [&str; 16] = [
+    col::TRACE_ID,
+    col::SPAN_ID,
+    col::PARENT_SPAN_ID,
+    col::NAME,
+    col::KIND,
+    col::START,
+    col::DURATION,
+    col::STATUS_CODE,
+    col::SERVICE_NAME,
+    col::SERVICE_VERSION,
+    col::SERVICE_INSTANCE_ID,
+    col::ENVIRONMENT,
+    col::RESOURCE_ATTRIBUTES,
+    col::RECEIVED,
+    col::EVENTS,
+    col::LINKS,
+];
+
 /// Columns of a batch in the types that reading wants.
 struct Columns {
     trace_id: BinaryArray,

@@ -1,7 +1,5 @@
 //! The API's description is a file in the repository, so that every change of the API is a visible difference.
 
-#![allow(clippy::unwrap_used, reason = "test code fails loudly")]
-
 use std::path::Path;
 
 /// Scenario: the document built from handlers and DTOs against the checked-in one.

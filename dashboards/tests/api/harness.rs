@@ -1,0 +1,151 @@
+//! A router over a store in a temporary folder.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use daytwo_dashboards::{AppState, Identity, IngestCounts, Parts, RateMeter, Readiness, router};
+use daytwo_query::{Clock, Correlator, EngineConfig, QueryConfig, QueryEngine, UnixNanos};
+use daytwo_storage::clock::ManualClock;
+use daytwo_storage::testing::{SeededReplay, TestSpan, batch_of};
+use daytwo_storage::{Frame, PayloadCompression, PayloadFormat, StorageConfig, Store};
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::BodyExt;
+use serde_json::Value;
+use tempfile::TempDir;
+use tower::ServiceExt;
+
+/// 2026-11-22T10:30:00Z.
+pub(crate) const NOW: UnixNanos = UnixNanos(1_795_343_400_000_000_000);
+
+/// A nanosecond count of the start of test spans, a minute before [`NOW`].
+pub(crate) const START: u64 = 1_795_343_340_000_000_000;
+
+pub(crate) struct World {
+    _folder: TempDir,
+    store: Arc<Store>,
+    correlator: Arc<Correlator>,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) readiness: Readiness,
+    pub(crate) router: Router,
+}
+
+/// An answer of the router.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let clock = Arc::new(ManualClock::at(NOW));
+        let time: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;
+        // Nothing is flushed by itself: the tests say when.
+        let config = StorageConfig {
+            data_dir: folder.path().join("data"),
+            flush_interval: Duration::from_secs(3_600),
+            wal_segment_bytes: 1 << 20,
+            ..StorageConfig::default()
+        };
+        let store = Store::open(config, Arc::clone(&time), Arc::new(SeededReplay)).await.unwrap();
+        let correlator = Correlator::new(EngineConfig::default(), Arc::clone(&time));
+        let config = QueryConfig { spill_dir: folder.path().join("spill"), partitions: 1, ..QueryConfig::default() };
+        let tables = Arc::clone(&correlator) as Arc<dyn daytwo_query::EngineTables>;
+        let queries = QueryEngine::new(config, Arc::clone(&store), Arc::clone(&time), tables).unwrap();
+        let readiness = Readiness::default();
+        readiness.set(true);
+        let stored = Arc::clone(&store);
+        let state = AppState::new(Parts {
+            queries,
+            correlator: Arc::clone(&correlator),
+            clock: time,
+            identity: identity(),
+            ingest: Arc::new(|| IngestCounts { received_spans: 7, accepted_spans: 7, ..IngestCounts::default() }),
+            storage: Arc::new(move || stored.status()),
+            readiness: readiness.clone(),
+            rate: Arc::new(RateMeter::default()),
+        });
+        Self { _folder: folder, store, correlator, clock, readiness, router: router(state) }
+    }
+
+    /// Stores spans and shows them to the correlator.
+    pub(crate) async fn add(&self, spans: &[TestSpan]) {
+        let payload = format!("{spans:?}").into_bytes();
+        let hash = payload.iter().fold(7_u128, |hash, &byte| hash.wrapping_mul(1_000_003) ^ u128::from(byte));
+        let frame = Frame {
+            payload: payload.into(),
+            format: PayloadFormat::Protobuf,
+            compression: PayloadCompression::None,
+            request_hash: hash,
+            received: NOW,
+            rejected: Vec::new(),
+        };
+        let batch = batch_of(NOW, spans);
+        self.correlator.observe(&batch);
+        self.store.append(frame, batch).await.unwrap();
+    }
+
+    pub(crate) async fn flush(&self) {
+        self.store.flush().await.unwrap();
+    }
+
+    /// Moves the clock and lets the correlator close what is quiet.
+    pub(crate) fn pass(&self, time: Duration) {
+        self.clock.advance(time);
+        self.correlator.tick();
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let answer = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = answer.into_parts();
+        let body = body.collect().await.unwrap().to_bytes().to_vec();
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(request("GET", path).body(Body::empty()).unwrap()).await
+    }
+
+    /// `GET path`, which must answer 200 with JSON.
+    pub(crate) async fn json(&self, path: &str) -> Value {
+        let answer = self.get(path).await;
+        assert_eq!(answer.status, StatusCode::OK, "GET {path}: {}", answer.text());
+        assert_eq!(answer.header("content-type"), "application/json");
+        answer.json()
+    }
+}
+
+/// A request as a browser on this machine sends it.
+pub(crate) fn request(method: &str, path: &str) -> http::request::Builder {
+    Request::builder().method(method).uri(path).header("host", "127.0.0.1:8080")
+}
+
+fn identity() -> Identity {
+    Identity {
+        version: "9.9.9".into(),
+        started: NOW,
+        grpc: "127.0.0.1:4317".into(),
+        http: "127.0.0.1:4318".into(),
+        data_dir: "/data".into(),
+        limits: [("query.timeout".to_owned(), "30s".to_owned())].into(),
+        allowed_hosts: vec!["127.0.0.1".into(), "localhost".into()],
+    }
+}
