@@ -85,7 +85,7 @@ mod tests {
 
     /// Scenario: one request holds most of the budget; another asks for more than is left, then the first ends.
     /// Guarantees: the second is refused while it must, admitted after, and all bytes come back.
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn budget_is_exact() {
         let admission = Arc::new(Admission::new(100, Duration::from_millis(100)));
         let (mut first, mut second) = (admission.share(), admission.share());
