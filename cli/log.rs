@@ -4,9 +4,12 @@ use std::io::{self, IsTerminal};
 
 use tracing_subscriber::EnvFilter;
 
+/// The Delta library tells every step of opening a table at INFO; of it we want warnings, unless the configuration asks for more.
+const QUIET: &str = "delta_kernel=warn,buoyant_kernel=warn,deltalake_core=warn";
+
 /// Starts the log. `level` was checked with the configuration.
 pub(crate) fn start(level: &str) {
-    let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_new(format!("{QUIET},{level}")).unwrap_or_else(|_| EnvFilter::new("info"));
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)

@@ -113,13 +113,15 @@ fn hostile_sql_is_refused() {
     ] {
         let body = serde_json::json!({"query": query}).to_string();
         let answer = post(server.at.web, "/api/v1/sql", &[("content-type", "application/json")], body.as_bytes());
-        assert_eq!(answer.status, 400, "{}: {}", &query[..query.len().min(60)], answer.text());
+        // 413 for the chain, which is too long rather than wrong.
+        let expected = if query == chain { 413 } else { 400 };
+        assert_eq!(answer.status, expected, "{}: {}", &query[..query.len().min(60)], answer.text());
         assert!(!answer.json()["error"]["message"].as_str().unwrap().is_empty());
     }
     assert_eq!(sql(server.at.web, "SELECT 1 + 1")[0][0], "2");
 }
 
-/// Scenario: a Parquet file loses its middle, another its end; a WAL segment gets a flipped byte in its first frame; then the server starts.
+/// Scenario: one of two Parquet files loses its second half while the server is down; then the server starts.
 /// Guarantees: it starts, says what is missing, and answers with all the rest.
 #[test]
 fn damaged_files_hide_nothing_else() {
