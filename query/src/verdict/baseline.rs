@@ -63,8 +63,8 @@ impl Comparison {
         match () {
             () if cohorts.key.baseline.is_none() => Self::new(Rung::D, [(first, first), (first, end)], None, &traffic),
             () if enough(&concurrent) => concurrent,
-            () if gone && past.traces[BEFORE] >= config.traces_min => past,
             () if last_old.is_none() => Self::new(Rung::D, [(first, first), (first, end)], None, &traffic),
+            () if gone => past,
             () => concurrent,
         }
     }
