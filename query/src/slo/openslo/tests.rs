@@ -98,3 +98,18 @@ fn rubbish_is_a_problem_not_a_failure() {
     assert_eq!(objectives.len(), 3);
     assert_eq!(problems.len(), 4, "{problems:?}");
 }
+
+/// Scenario: the objectives that the demo ships.
+/// Guarantees: every file is read without a problem.
+#[test]
+fn the_demos_objectives_are_valid() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../benches/traffic/slo");
+    let files: Vec<SloFile> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| SloFile { name: path.display().to_string(), text: std::fs::read_to_string(path).unwrap() })
+        .collect();
+    let (objectives, problems) = parse(&files);
+    assert_eq!(problems, []);
+    assert!(objectives.len() >= files.len() && !files.is_empty());
+}
