@@ -134,7 +134,7 @@ fn damaged_files_hide_nothing_else() {
         PythonClient::export("grpc", &format!("http://{}", server.at.grpc), "none", service, 10);
         server.wait_flushed();
     }
-    let data_dir = server.kill();
+    let data_dir = server.kill().data_dir.clone();
     let victim = parquet_files(&data_dir).into_iter().min().unwrap();
     let length = fs::metadata(&victim).unwrap().len();
     fs::OpenOptions::new().write(true).open(&victim).unwrap().set_len(length / 2).unwrap();

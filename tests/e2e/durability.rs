@@ -44,7 +44,7 @@ fn kill_9_under_load_loses_and_doubles_nothing() {
         check(&server, &ledger);
         let load = Load::start(&server, &ledger, cycle);
         load.wait_for(150 + cycle * 170);
-        server.kill();
+        drop(server.kill());
         load.join();
     }
     check(&Server::start_with(&options), &ledger);

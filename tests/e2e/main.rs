@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, missing_docs, reason = "test code fails loudly")]
 
 mod bad_input;
+mod command_line;
 mod demo;
 mod durability;
 mod harness;

@@ -53,11 +53,11 @@ impl Server {
         Self { child, folder, data_dir, at }
     }
 
-    /// Ends the process at once, as a crash would.
-    pub(crate) fn kill(mut self) -> PathBuf {
+    /// Ends the process at once, as a crash would; its folder stays until the result is dropped.
+    pub(crate) fn kill(mut self) -> Self {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-        self.data_dir.clone()
+        self
     }
 
     /// Sends SIGTERM and waits for the process to end.
