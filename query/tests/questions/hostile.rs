@@ -161,13 +161,13 @@ fn deep(operators: usize) -> Vec<String> {
     ]
 }
 
-/// Scenario: chains and nests of every construct that makes trees, at 100, 240, 2,000 and 20,000 levels.
+/// Scenario: chains and nests of every construct that makes trees, at 100, 490, 2,000 and 20,000 levels.
 /// Guarantees: each is answered or refused; none ends the process, and none is our fault.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn deep_statements_do_not_end_the_process() {
     let world = World::new().await;
     world.seed(1, 20).await;
-    for levels in [100, 240, 2_000, 20_000] {
+    for levels in [100, 490, 2_000, 20_000] {
         for sql in deep(levels) {
             if let Err(error) = world.batches(&sql).await {
                 let (code, start) = (error.code(), sql.chars().take(60).collect::<String>());

@@ -1,0 +1,254 @@
+//! What questions cost over stored spans: a trace by id, RED by service over everything, the newest traces of a search.
+//!
+//! `cargo bench --bench query -- --spans 10000000 --dir /tmp/daytwo-bench-query` fills the folder once (bench corpus, through
+//! the decoder and the store) and reuses it. Every figure is of warm files: each question is asked once before it counts.
+//!
+//! The ceiling of RED is the same two columns through the Parquet reader into one histogram, with nothing around it: no
+//! grouping, no plan, no snapshot.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arrow::array::AsArray;
+use arrow::datatypes::Int64Type;
+use daytwo_collector::{OtlpReplay, decode};
+use daytwo_query::{NoEngineTables, QueryConfig, QueryEngine, TraceSearch};
+use daytwo_storage::schema::col;
+use daytwo_storage::{
+    Frame, PayloadCompression, PayloadFormat, StorageConfig, StorageError, Store, SystemClock, TraceId, UnixNanos,
+};
+use daytwo_traffic::{Corpus, CorpusConfig, Model, ModelConfig};
+use hdrhistogram::Histogram;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+type Failed = Box<dyn std::error::Error + Send + Sync>;
+
+/// Lookups of each kind that are measured.
+const LOOKUPS: usize = 2_000;
+
+/// How often the longer questions are asked.
+const REPEATS: usize = 15;
+
+/// RED by service over every span.
+const RED: &str = "SELECT service_name, spans, errors, hdr_quantile(h, 0.5) AS p50, hdr_quantile(h, 0.95) AS p95, \
+    hdr_quantile(h, 0.99) AS p99 FROM (SELECT service_name, count(*) AS spans, \
+    count(*) FILTER (WHERE status_code = 2) AS errors, hdr_histogram(duration_time_unix_nano) AS h \
+    FROM spans GROUP BY service_name) ORDER BY service_name";
+
+#[tokio::main]
+async fn main() -> Result<(), Failed> {
+    let options = Options::from_args()?;
+    let mut out = std::io::stdout().lock();
+    let store = open(&options.dir).await?;
+    fill(&store, &options, &mut out).await?;
+    let config =
+        QueryConfig { spill_dir: options.dir.join("spill"), file_cache_bytes: 256 << 20, ..QueryConfig::default() };
+    let engine = QueryEngine::new(config, Arc::clone(&store), Arc::new(SystemClock), Arc::new(NoEngineTables))?;
+    let status = store.status();
+    let (spans, files, bytes) = (status.file_rows, status.files, status.file_bytes);
+    writeln!(out, "{spans} spans in {files} files, {:.1} bytes each", ratio(bytes, spans))?;
+    writeln!(out, "{:<44} {:>10} {:>10} {:>10}", "question", "p50 ms", "p99 ms", "max ms")?;
+    let known = sample_ids(&engine).await?;
+    lookups(&engine, "trace by id, stored", &known, &mut out).await?;
+    let unknown: Vec<TraceId> =
+        (1..=LOOKUPS as u128).filter_map(|n| id_of(n.wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C))).collect();
+    lookups(&engine, "trace by id, unknown", &unknown, &mut out).await?;
+    searches(&engine, &mut out).await?;
+    let red = repeated(|| async { engine.sql(RED).await?.collect().await.map_err(Failed::from) }).await?;
+    line(&mut out, "RED by service, all spans", &red)?;
+    let paths: Vec<PathBuf> =
+        store.snapshot().files.iter().map(|file| store.snapshot().table_dir.join(&file.path)).collect();
+    let ceiling = repeated(|| ceiling(paths.clone())).await?;
+    line(&mut out, "ceiling: two columns into one histogram", &ceiling)?;
+    writeln!(
+        out,
+        "RED takes {:.2} x the ceiling",
+        quantile(&red, 50).as_secs_f64() / quantile(&ceiling, 50).as_secs_f64()
+    )?;
+    store.close().await?;
+    Ok(())
+}
+
+struct Options {
+    spans: u64,
+    dir: PathBuf,
+}
+
+impl Options {
+    fn from_args() -> Result<Self, Failed> {
+        let mut options = Self { spans: 10_000_000, dir: std::env::temp_dir().join("daytwo-bench-query") };
+        let mut args = std::env::args().skip(1);
+        while let Some(arg) = args.next() {
+            match arg.as_str() {
+                "--spans" => options.spans = args.next().ok_or("--spans takes a number")?.parse()?,
+                "--dir" => options.dir = args.next().ok_or("--dir takes a folder")?.into(),
+                // Cargo's own.
+                "--bench" => {}
+                other => return Err(format!("unknown option {other}; there are --spans and --dir").into()),
+            }
+        }
+        Ok(options)
+    }
+}
+
+async fn open(dir: &Path) -> Result<Arc<Store>, Failed> {
+    let config = StorageConfig { data_dir: dir.join("data"), ..StorageConfig::default() };
+    Ok(Store::open(config, Arc::new(SystemClock), Arc::new(OtlpReplay::default())).await?)
+}
+
+/// Brings the store to the wanted number of spans, unless it has them already.
+async fn fill(store: &Arc<Store>, options: &Options, out: &mut impl Write) -> Result<(), Failed> {
+    let stored = store.status().file_rows;
+    if stored >= options.spans {
+        return Ok(());
+    }
+    if stored > 0 {
+        let dir = options.dir.display();
+        return Err(format!("{dir} holds {stored} spans of another run; choose another --dir or remove it").into());
+    }
+    let started = Instant::now();
+    let model = Model::new(ModelConfig::default());
+    let config = CorpusConfig::default();
+    let mut spans = 0_u64;
+    for (number, request) in Corpus::new(&model, config).enumerate() {
+        if spans >= options.spans {
+            break;
+        }
+        spans = spans.saturating_add(request.spans as u64);
+        let received =
+            UnixNanos(i64::try_from(config.start_unix_nano)?).saturating_add(Duration::from_millis(number as u64 * 25));
+        let decoded = decode::protobuf(&request.body, received, &decode::Limits::default())?;
+        let frame = Frame {
+            request_hash: xxhash_rust::xxh3::xxh3_128(&request.body),
+            payload: request.body,
+            format: PayloadFormat::Protobuf,
+            compression: PayloadCompression::None,
+            received,
+            rejected: decoded.rejected,
+        };
+        append(store, frame, decoded.batch).await?;
+    }
+    store.flush().await?;
+    writeln!(out, "wrote {spans} spans in {:.1} s", started.elapsed().as_secs_f64())?;
+    Ok(())
+}
+
+/// Appends, and when the buffer is full flushes it first: nothing else waits for this store.
+async fn append(store: &Store, frame: Frame, batch: daytwo_storage::SpanBatch) -> Result<(), Failed> {
+    loop {
+        match store.append(frame.clone(), batch.clone()).await {
+            Ok(_) => return Ok(()),
+            Err(StorageError::Full { .. }) => store.flush().await?,
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn id_of(number: u128) -> Option<TraceId> {
+    TraceId::from_bytes(&number.to_be_bytes()).ok()
+}
+
+/// Ids from all over the store, in an order that jumps between files.
+async fn sample_ids(engine: &Arc<QueryEngine>) -> Result<Vec<TraceId>, Failed> {
+    let sql = "SELECT trace_id FROM spans WHERE parent_span_id IS NULL AND start_time_unix_nano % 101 = 7 LIMIT 200000";
+    let mut ids = Vec::new();
+    for batch in engine.sql(sql).await?.collect().await? {
+        ids.extend(batch.column(0).as_binary::<i32>().iter().flatten().filter_map(|id| TraceId::from_bytes(id).ok()));
+    }
+    if ids.is_empty() {
+        return Err("no trace has a root; the corpus is not what it should be".into());
+    }
+    Ok((0..LOOKUPS).filter_map(|n| ids.get(n.wrapping_mul(7_919) % ids.len()).copied()).collect())
+}
+
+async fn lookups(engine: &QueryEngine, name: &str, ids: &[TraceId], out: &mut impl Write) -> Result<(), Failed> {
+    for &id in ids {
+        engine.trace_spans(id).await?;
+    }
+    let mut times = Vec::new();
+    for &id in ids {
+        let started = Instant::now();
+        engine.trace_spans(id).await?;
+        times.push(started.elapsed());
+    }
+    line(out, name, &times)
+}
+
+async fn searches(engine: &Arc<QueryEngine>, out: &mut impl Write) -> Result<(), Failed> {
+    let newest = TraceSearch { limit: 20, ..TraceSearch::default() };
+    let services = engine.sql("SELECT service_name FROM spans LIMIT 1").await?.collect().await?;
+    let service = services.first().map(|batch| batch.column(0).as_string::<i32>().value(0).to_owned());
+    let narrow = TraceSearch { service, status: Some(2), min_duration_ns: Some(1_000_000), ..newest.clone() };
+    for (name, search) in [("newest 20 traces", newest), ("newest 20 by service, status, duration", narrow)] {
+        let times = repeated(|| async { engine.search(search.clone()).await.map_err(Failed::from) }).await?;
+        line(out, name, &times)?;
+    }
+    Ok(())
+}
+
+/// The same columns, read on every core, into one histogram.
+async fn ceiling(paths: Vec<PathBuf>) -> Result<u64, Failed> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let shares = (0..cores).map(|core| {
+        let mine: Vec<PathBuf> = paths.iter().skip(core).step_by(cores).cloned().collect();
+        tokio::task::spawn_blocking(move || one_histogram(&mine))
+    });
+    let mut all: Option<Histogram<u64>> = None;
+    for share in shares.collect::<Vec<_>>() {
+        let histogram = share.await??;
+        match &mut all {
+            Some(all) => all.add(histogram)?,
+            None => all = Some(histogram),
+        }
+    }
+    Ok(all.map_or(0, |histogram| histogram.value_at_quantile(0.99)))
+}
+
+fn one_histogram(paths: &[PathBuf]) -> Result<Histogram<u64>, Failed> {
+    let mut histogram = Histogram::new(2)?;
+    for path in paths {
+        let reader = ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(path)?)?;
+        let columns = [col::SERVICE_NAME, col::STATUS_CODE, col::DURATION];
+        let mask = ProjectionMask::columns(reader.parquet_schema(), columns);
+        for batch in reader.with_projection(mask).with_batch_size(8_192).build()? {
+            let batch = batch?;
+            let durations = batch.column_by_name(col::DURATION).ok_or("no durations")?;
+            for &duration in durations.as_primitive::<Int64Type>().values() {
+                histogram.record(u64::try_from(duration).unwrap_or(0))?;
+            }
+        }
+    }
+    Ok(histogram)
+}
+
+/// Times of a question asked [`REPEATS`] times, after once that does not count.
+async fn repeated<T, F: Future<Output = Result<T, Failed>>>(ask: impl Fn() -> F) -> Result<Vec<Duration>, Failed> {
+    ask().await?;
+    let mut times = Vec::new();
+    for _ in 0..REPEATS {
+        let started = Instant::now();
+        ask().await?;
+        times.push(started.elapsed());
+    }
+    Ok(times)
+}
+
+fn quantile(times: &[Duration], percent: usize) -> Duration {
+    let sorted: BTreeMap<(Duration, usize), ()> = times.iter().enumerate().map(|(n, &time)| ((time, n), ())).collect();
+    let rank = (sorted.len() * percent).div_ceil(100).max(1);
+    sorted.keys().nth(rank - 1).map_or(Duration::ZERO, |(time, _)| *time)
+}
+
+fn line(out: &mut impl Write, name: &str, times: &[Duration]) -> Result<(), Failed> {
+    let ms = |percent| quantile(times, percent).as_secs_f64() * 1_000.0;
+    writeln!(out, "{name:<44} {:>10.2} {:>10.2} {:>10.2}", ms(50), ms(99), ms(100))?;
+    Ok(())
+}
+
+fn ratio(a: u64, b: u64) -> f64 {
+    a as f64 / b.max(1) as f64
+}
