@@ -50,7 +50,9 @@ impl QueryEngine {
     /// # Cancel safety
     /// Dropping the future stops the query.
     pub async fn sql(self: &Arc<Self>, text: &str) -> Result<SqlAnswer> {
+        let mut left = LeftEarly { counts: &self.counts, waiting: true };
         let answer = self.start(text).await;
+        left.waiting = false;
         if answer.is_err() {
             self.counts.add(Ending::Failed);
         }
@@ -329,6 +331,20 @@ impl SqlAnswer {
         match faults.into_iter().next() {
             Some(Fault { path, reason }) => QueryError::Damaged { path, reason },
             None => failure.into_error(&engine),
+        }
+    }
+}
+
+/// Counts a question whose client left before the first rows.
+struct LeftEarly<'a> {
+    counts: &'a Counts,
+    waiting: bool,
+}
+
+impl Drop for LeftEarly<'_> {
+    fn drop(&mut self) {
+        if self.waiting {
+            self.counts.add(Ending::Cancelled);
         }
     }
 }

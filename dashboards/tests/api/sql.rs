@@ -4,6 +4,7 @@ use axum::body::Body;
 use daytwo_storage::testing::TestSpan;
 use http::StatusCode;
 use serde_json::json;
+use tower::ServiceExt;
 
 use crate::harness::{Answer, START, World, request};
 
@@ -61,4 +62,29 @@ async fn bad_statements_are_explained() {
         .body(Body::from("SELECT 1 + 1"))
         .unwrap();
     assert_eq!(world.send(bare).await.json()["rows"], json!([["2"]]));
+}
+
+/// Scenario: a client leaves while its query computes, another after the headers came.
+/// Guarantees: both queries stop and are counted as cancelled; none is left running.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_leaves_stops_its_query() {
+    let world = World::new().await;
+    let spans: Vec<TestSpan> = (1..=2_000).map(|number| TestSpan::new(u128::from(number), number).at(START)).collect();
+    world.add(&spans).await;
+    let endless = "SELECT count(*) FROM spans a, spans b, spans c WHERE a.duration_time_unix_nano <> b.start_time_unix_nano + c.flags";
+    let leave = tokio::time::timeout(std::time::Duration::from_millis(200), ask(&world, endless, "*/*")).await;
+    assert!(leave.is_err(), "the query was expected to take long: {leave:?}");
+    let body = Body::from(json!({"query": "SELECT * FROM spans"}).to_string());
+    let answer = world.router.clone().oneshot(request("POST", "/api/v1/sql").body(body).unwrap()).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    drop(answer);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    loop {
+        let query = world.json("/api/v1/status").await["query"].take();
+        if query["running"] == 0 && query["cancelled"] == 2 {
+            return;
+        }
+        assert!(std::time::Instant::now() < deadline, "{query}");
+        tokio::task::yield_now().await;
+    }
 }
