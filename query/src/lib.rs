@@ -35,6 +35,7 @@ pub mod trace;
 mod trace_answer;
 pub mod verdict;
 mod views;
+mod yielding;
 
 // The board knows storage only through this crate.
 pub use daytwo_storage::{Clock, SpanId, StoreStatus, SystemClock, TraceId, UnixNanos};

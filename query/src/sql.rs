@@ -17,6 +17,7 @@ use crate::data_file::Fault;
 use crate::engine::{Counts, Ending, QueryEngine, elapsed_ms};
 use crate::slots::Slot;
 use crate::span_table::SpanTable;
+use crate::yielding::yielding;
 use crate::{QueryError, Result, guard, session};
 
 /// How often a query is begun anew because a file turned out to be damaged.
@@ -122,7 +123,8 @@ impl QueryEngine {
             let statement = guard::parse(&text, text_bytes_max)?;
             futures::executor::block_on(async {
                 let plan = guard::plan(&session, statement).await?;
-                let plan = session.create_physical_plan(&plan).await.map_err(|error| in_words(&error, memory))?;
+                let plan = session.create_physical_plan(&plan).await.and_then(yielding);
+                let plan = plan.map_err(|error| in_words(&error, memory))?;
                 let rows = execute_stream(Arc::clone(&plan), session.task_ctx());
                 let rows = rows.map_err(|error| in_words(&error, memory))?;
                 Ok(Planned { plan, rows, slot })

@@ -47,6 +47,23 @@ async fn time_is_limited() {
     assert_eq!((world.engine.status().running, world.engine.status().failed), (0, 1));
 }
 
+/// Scenario: the same on one partition, where no exchange stands between the joins and the aggregate; then with a client that leaves.
+/// Guarantees: stopped as well, in both cases, and the thread is free again.
+#[tokio::test]
+async fn one_partition_gives_way() {
+    let world = World::with(|config| {
+        config.timeout = Duration::from_millis(200);
+        config.partitions = 1;
+    })
+    .await;
+    world.seed(1, 2_000).await;
+    assert!(matches!(world.batches(ENDLESS).await.unwrap_err(), QueryError::Timeout { .. }));
+    let left = tokio::time::timeout(Duration::from_millis(50), world.engine.sql(ENDLESS)).await;
+    assert!(left.is_err(), "it cannot end in time");
+    let status = world.engine.status();
+    assert_eq!((status.running, status.failed, status.cancelled), (0, 1, 1));
+}
+
 /// Scenario: more groups than fit in the memory that queries may use, histograms among them.
 /// Guarantees: an error that names the limit, or an answer by way of the disk; the engine works on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
