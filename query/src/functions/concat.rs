@@ -17,6 +17,9 @@ use datafusion::sql::sqlparser::ast::BinaryOperator;
 
 use super::bounded;
 
+/// Name of the function behind `||`.
+const NAME: &str = "text_concat";
+
 /// Plans `||` between anything but lists.
 #[derive(Debug)]
 pub(super) struct TextConcatPlanner;
@@ -26,12 +29,26 @@ impl ExprPlanner for TextConcatPlanner {
         if expr.op != BinaryOperator::StringConcat {
             return Ok(PlannerResult::Original(expr));
         }
-        let is_list = |side: &Expr| side.get_type(schema).is_ok_and(|kind| kind.is_nested());
+        let is_list = |side: &Expr| !is_concat(side) && side.get_type(schema).is_ok_and(|kind| kind.is_nested());
         if is_list(&expr.left) || is_list(&expr.right) {
             return Ok(PlannerResult::Original(expr));
         }
-        let args = vec![expr.left, expr.right];
+        // A chain becomes one call: nested calls would have each level's type worked out again from all below it.
+        let mut args = operands(expr.left);
+        args.extend(operands(expr.right));
         Ok(PlannerResult::Planned(Expr::ScalarFunction(ScalarFunction::new_udf(text_concat(), args))))
+    }
+}
+
+fn is_concat(side: &Expr) -> bool {
+    matches!(side, Expr::ScalarFunction(call) if call.func.name() == NAME)
+}
+
+/// The operands that a side stands for: those of a `||` already planned, else the side itself.
+fn operands(side: Expr) -> Vec<Expr> {
+    match side {
+        Expr::ScalarFunction(call) if call.func.name() == NAME => call.args,
+        other => vec![other],
     }
 }
 
@@ -47,7 +64,7 @@ struct TextConcat {
 
 impl ScalarUDFImpl for TextConcat {
     fn name(&self) -> &str {
-        "text_concat"
+        NAME
     }
 
     fn signature(&self) -> &Signature {
