@@ -98,6 +98,15 @@ impl World {
         self.rows(sql).await.remove(0).remove(0)
     }
 
+    /// Waits until no query runs. A query that ends while it is being planned keeps its slot until the plan is made.
+    pub(crate) async fn idle(&self) {
+        let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
+        while self.engine.status().running > 0 {
+            assert!(tokio::time::Instant::now() < deadline, "a slot did not come back");
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    }
+
     /// The plan, as EXPLAIN shows it.
     pub(crate) async fn explain(&self, sql: &str) -> String {
         let rows = self.rows(&format!("EXPLAIN ANALYZE {sql}")).await;
