@@ -239,7 +239,7 @@ pub(super) const KEYS: &[(&str, &str, &str)] = &[
     (
         "storage",
         "buffer_bytes_max",
-        "Decoded spans held in memory, flushed or not; past it exports are refused as retryable.\nRaise it when `shed_requests{reason=\"buffer\"}` grows while the disk keeps up.",
+        "Decoded spans held in memory, flushed or not; past it exports are refused as retryable.\nRaise it when `daytwo_shed_requests_total` grows for reason store_full or store_busy while the disk keeps up.",
     ),
     (
         "storage",

@@ -1,9 +1,8 @@
 //! The pages at `/`.
 
-use axum::body::Body;
 use http::StatusCode;
 
-use crate::harness::{World, request};
+use crate::harness::World;
 
 /// Scenario: the root, deep links of the board, and paths that programs use.
 /// Guarantees: every page path gives the page, with a policy that lets no foreign script run; programs never get HTML.
@@ -37,6 +36,9 @@ async fn pages_fall_back_to_the_board() {
 #[cfg(feature = "ui")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn assets_are_cached() {
+    use crate::harness::request;
+    use axum::body::Body;
+
     let world = World::new().await;
     let page = world.get("/").await;
     assert_eq!(page.header("cache-control"), "no-cache");
