@@ -268,3 +268,52 @@ fn objectives_count_exactly() {
     rig.pass(29 * 86_400);
     assert_eq!(rig.engine.slos(None).slos[0].state, SloState::NoData);
 }
+
+fn rebuilt_from(rig: &Rig, fresh: &mut state::State, received: i64, spans: &[Sent]) {
+    fresh.observe(batch(received, spans).record_batch());
+    fresh.close_quiet(rig.clock.now());
+}
+
+/// Scenario: an objective is set while the stored spans are read at start, which knew of none.
+/// Guarantees: it stays, another rebuild is wanted for its counter, and that one counts the stored spans.
+#[test]
+fn objectives_set_during_a_rebuild_stay() {
+    let rig = rig(EngineConfig::default());
+    let mut fresh = rig.engine.state().fresh();
+    let broken = SloFile { name: "b.yaml".to_owned(), text: "kind: [".to_owned() };
+    rig.engine.set_slos(&[SloFile { name: "a.yaml".to_owned(), text: SLO.to_owned() }, broken]);
+    assert!(!rig.engine.state().wants_rebuild);
+    rig.clock.advance(Duration::from_secs(20));
+    rebuilt_from(&rig, &mut fresh, START, &[server(1, "shop", "s1", START, MS)]);
+    rig.engine.state().replace(fresh);
+    let board = rig.engine.slos(None);
+    assert_eq!((board.slos.len(), board.problems.len()), (1, 1));
+    assert!(rig.engine.state().wants_rebuild);
+    let mut again = rig.engine.state().fresh();
+    rebuilt_from(&rig, &mut again, START, &[server(1, "shop", "s1", START, MS)]);
+    rig.engine.state().replace(again);
+    assert!(!rig.engine.state().wants_rebuild);
+    assert_eq!(rig.engine.slos(None).slos[0].total, 1);
+}
+
+/// Scenario: ten bad calls, two days later five good ones of which a cut-off engine saw one; the rebuild reads a day only.
+/// Guarantees: the budget keeps the older calls, gets those missed, and counts none twice.
+#[test]
+fn a_rebuild_keeps_what_is_older_than_it_reads() {
+    let rig = rig(EngineConfig::default());
+    rig.engine.set_slos(&[SloFile { name: "a.yaml".to_owned(), text: SLO.to_owned() }]);
+    let slow: Vec<Sent> = (1..=10).map(|trace| server(trace, "shop", "s1", START, 60 * MS)).collect();
+    rig.send(&slow);
+    rig.pass(2 * 86_400);
+    let later = rig.clock.now().0;
+    let good: Vec<Sent> = (11..=15).map(|trace| server(trace, "shop", "s1", later, MS)).collect();
+    rig.send(&good[..1]);
+    rig.pass(20);
+    let mut fresh = rig.engine.state().fresh();
+    rebuilt_from(&rig, &mut fresh, later, &good);
+    rig.engine.state().replace(fresh);
+    let slo = &rig.engine.slos(None).slos[0];
+    assert_eq!((slo.bad, slo.good), (10, 5));
+    assert_eq!(rig.engine.slo_detail("shop-ok").unwrap().bad_traces.len(), 10);
+    assert!(!rig.engine.state().wants_rebuild);
+}

@@ -1,6 +1,6 @@
 //! [`SloCounter`]: exact good and bad events of one objective over time.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -89,6 +89,25 @@ impl SloCounter {
         }
     }
 
+    /// Takes over another count of the same events. Neither counts an event twice, so of every slot the larger one is the
+    /// more complete: the other's after this one fell behind, this one's where the other did not look far enough back.
+    pub(crate) fn fill_from(&mut self, other: Self) {
+        fill(&mut self.fine, other.fine);
+        fill(&mut self.coarse, other.coarse);
+        for (key, bad) in other.shares {
+            if self.shares.len() < SHARES_MAX || self.shares.contains_key(&key) {
+                let known = self.shares.entry(key).or_default();
+                *known = bad.max(*known);
+            }
+        }
+        self.bad_traces.extend(other.bad_traces);
+        self.bad_traces.make_contiguous().sort_unstable();
+        let mut seen = HashSet::new();
+        self.bad_traces.retain(|(_, trace)| seen.insert(*trace));
+        let surplus = self.bad_traces.len().saturating_sub(BAD_TRACES_MAX);
+        self.bad_traces.drain(..surplus);
+    }
+
     /// Drops what is older than the window.
     pub(crate) fn maintain(&mut self, now: UnixNanos, window: Duration) {
         self.fine = self.fine.split_off(&now.saturating_sub(FINE_KEPT).0);
@@ -115,6 +134,15 @@ impl SloCounter {
     /// Newest traces with a bad event, newest first.
     pub(crate) fn bad_traces(&self) -> Vec<TraceId> {
         self.bad_traces.iter().rev().map(|(_, trace)| *trace).collect()
+    }
+}
+
+fn fill(slots: &mut BTreeMap<i64, Events>, others: BTreeMap<i64, Events>) {
+    for (start, events) in others {
+        let known = slots.entry(start).or_default();
+        if events.total() >= known.total() {
+            *known = events;
+        }
     }
 }
 

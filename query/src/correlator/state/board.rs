@@ -48,13 +48,27 @@ impl State {
         fresh
     }
 
-    /// Takes the place of a state that fell behind.
+    /// Takes the place of a state that fell behind. The objectives of now stay, as they may have changed meanwhile.
     pub(in crate::correlator) fn replace(&mut self, mut rebuilt: Self) {
+        self.take_counters(&mut rebuilt);
+        rebuilt.problems = std::mem::take(&mut self.problems);
         rebuilt.rebuilds = self.rebuilds.saturating_add(1);
         rebuilt.observed = rebuilt.observed.saturating_add(self.observed);
         rebuilt.closed = rebuilt.closed.saturating_add(self.closed);
         rebuilt.unreadable = rebuilt.unreadable.saturating_add(self.unreadable);
         *self = rebuilt;
+    }
+
+    /// Gives every objective of now what the rebuild counted of it; one that it did not count wants another rebuild.
+    fn take_counters(&mut self, rebuilt: &mut Self) {
+        let mut counted = std::mem::take(&mut rebuilt.objectives);
+        for (objective, mut counter) in std::mem::take(&mut self.objectives) {
+            match counted.iter().position(|(other, _)| *other == objective) {
+                Some(at) => counter.fill_from(counted.swap_remove(at).1),
+                None => rebuilt.wants_rebuild |= rebuilt.observed > 0,
+            }
+            rebuilt.objectives.push((objective, counter));
+        }
     }
 
     fn last_deployment(&self, service: &str) -> Option<LastDeployment> {
