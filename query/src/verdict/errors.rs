@@ -22,7 +22,7 @@ pub(super) struct ErrorTest {
     pub(super) after: f64,
     pub(super) z: f64,
     pub(super) ln_e: f64,
-    /// Upper end of the candidate's share, less the baseline's share.
+    /// Upper end of the candidate's share, less the lower end of the baseline's share.
     pub(super) rise_high: f64,
     pub(super) traces_before: u64,
     pub(super) traces_after: u64,
@@ -31,7 +31,7 @@ pub(super) struct ErrorTest {
 
 /// How many times more often the mixture supposes that the new version fails.
 const ODDS: [f64; 7] = [1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0];
-/// The upper bound of the share holds with this confidence.
+/// The bound of the rise is wrong at most this often; either end has half of it.
 const BOUND_ALPHA: f64 = 0.05;
 
 #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
@@ -53,7 +53,7 @@ pub(super) fn test(strata: &[ErrorCounts]) -> Option<ErrorTest> {
         after,
         z: mantel_haenszel_z(strata),
         ln_e: ln_e_value(strata),
-        rise_high: share_high(failed_after, traces_after) - before,
+        rise_high: share_high(failed_after, traces_after) - share_low(failed_before, traces_before),
         traces_before,
         traces_after,
         strata: strata.len() as u64,
@@ -65,7 +65,20 @@ fn share_high(failed: u64, traces: u64) -> f64 {
     if failed >= traces {
         return 1.0;
     }
-    inv_beta_reg(real(failed) + 1.0, real(traces - failed), 1.0 - BOUND_ALPHA)
+    inv_beta_reg(real(failed) + 1.0, real(traces - failed), 1.0 - BOUND_ALPHA / 2.0)
+}
+
+/// Lower end of the one-sided Clopper-Pearson interval.
+fn share_low(failed: u64, traces: u64) -> f64 {
+    if failed == 0 || failed > traces {
+        return 0.0;
+    }
+    inv_beta_reg(real(failed), real(traces - failed) + 1.0, BOUND_ALPHA / 2.0)
+}
+
+/// Traces without any failure that bound the share by `limit`.
+pub(super) fn traces_to_bound(limit: f64) -> f64 {
+    (2.0 / BOUND_ALPHA).ln() / limit.max(1e-6)
 }
 
 fn mantel_haenszel_z(strata: &[ErrorCounts]) -> f64 {
@@ -108,7 +121,7 @@ mod tests {
     }
 
     /// Scenario: 1 % against 5 %, equal shares, and Simpson's paradox (each journey equal, the mix not).
-    /// Guarantees: only the first is evidence. (No failure in 300: 1 - 0.05^(1/300) = 0.009936.)
+    /// Guarantees: only the first is evidence. (No failure in 300: 1 - 0.025^(1/300) = 0.012221.)
     #[test]
     fn more_errors_are_evidence_and_mix_is_not() {
         let worse = test(&[counts(1_000, 10, 1_000, 50)]).unwrap();
@@ -118,8 +131,19 @@ mod tests {
         let mixed = test(&[counts(900, 90, 100, 10), counts(100, 1, 900, 9)]).unwrap();
         assert!(mixed.z.abs() < 0.5 && mixed.ln_e < 1.0, "{mixed:?}");
         let clean = test(&[counts(300, 0, 300, 0)]).unwrap();
-        assert!((clean.rise_high - 0.009_936).abs() < 1e-4 && clean.ln_e.abs() < 1e-9, "{clean:?}");
+        assert!((clean.rise_high - 0.012_221).abs() < 1e-4 && clean.ln_e.abs() < 1e-9, "{clean:?}");
         assert!(test(&[counts(0, 0, 10, 1)]).is_none());
+    }
+
+    /// Scenario: the baseline had two failures in 50 traces by chance, the candidate 12 in 1,000; and equal, rare failures.
+    /// Guarantees: a small baseline shows nothing (2 of 50 may stand for 0.49 %, 12 of 1,000 for 2.09 %); many traces do.
+    #[test]
+    fn the_baseline_is_uncertain_too() {
+        let few = test(&[counts(50, 2, 1_000, 12)]).unwrap();
+        assert!((few.rise_high - (0.020_87 - 0.004_88)).abs() < 2e-4, "{few:?}");
+        let many = test(&[counts(5_000, 25, 5_000, 25)]).unwrap();
+        assert!(many.rise_high > 0.003 && many.rise_high < 0.005, "{many:?}");
+        assert!((share_low(10, 10) - 0.025_f64.powf(0.1)).abs() < 1e-9);
     }
 
     /// Scenario: 1,000 deployments with 0.5 % errors on both sides, looked at 40 times each.

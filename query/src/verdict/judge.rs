@@ -6,7 +6,8 @@ use daytwo_storage::UnixNanos;
 
 use super::attribution::Attribution;
 use super::baseline::{Comparison, Table, tabulate};
-use super::cohort::{AFTER, ARMS, BEFORE, Cohorts};
+use super::cohort::{AFTER, ARMS, BEFORE, Cohorts, NodeCell};
+use super::errors::traces_to_bound;
 use super::gate::{Gate, GateNode};
 use super::node_test::{self, INTERVAL_ALPHA};
 use super::sequential::{critical_z, ln_e_value, normal_quantile, tuning};
@@ -25,6 +26,9 @@ const POWER: f64 = 0.8;
 const DISPERSION_MAX: f64 = 9.0;
 /// Blocks of the old version's past that estimate its ordinary variation.
 const BLOCKS: i64 = 8;
+
+/// One journey's cells of a node.
+type Arms = [NodeCell; ARMS];
 
 /// The judgement's working set.
 struct Case<'a> {
@@ -136,8 +140,7 @@ impl Case<'_> {
     /// Whether a hit is left after the controls' movement and the old version's ordinary variation are taken out.
     fn stands(&self, node: &GateNode, dispersion: f64, control: f64) -> bool {
         let Some(journeys) = self.table.get(&node.node) else { return false };
-        let enough =
-            |cells: &&[super::cohort::NodeCell; ARMS]| cells.iter().all(|cell| cell.traces >= self.config.stratum_min);
+        let enough = |cells: &&Arms| cells.iter().all(|cell| cell.traces >= self.config.stratum_min);
         let strata: Vec<_> = journeys
             .values()
             .filter(enough)
@@ -237,27 +240,34 @@ impl Case<'_> {
         if let Some(node) = open.next() {
             return Some(format!("not yet shown to be harmless: {}", words::latency(&node.node, &node.test)));
         }
-        if let Some(journey) = self.open_journey() {
-            return Some(format!("not yet shown to be harmless on the journey {journey}"));
+        if let Some(question) = self.gated().into_iter().find_map(|(journey, cells)| self.open_on(journey, cells)) {
+            return Some(question);
         }
         let rise = service.test.errors.map_or(1.0, |errors| errors.rise_high);
         let limit = self.config.error_margin;
         (rise >= limit).then(|| format!("errors may still have risen by up to {}", words::percent(rise)))
     }
 
-    /// A journey with much of the traffic on which the bound is not low enough yet.
+    /// Journeys with much of the candidate's traffic.
     #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
-    fn open_journey(&self) -> Option<&Arc<str>> {
+    fn gated(&self) -> Vec<(&Arc<str>, &Arms)> {
         let own = NodeKey::Service { service: Arc::clone(&self.cohorts.key.service) };
-        let journeys = self.table.get(&own)?;
+        let Some(journeys) = self.table.get(&own) else { return Vec::new() };
         let all: u64 = journeys.values().map(|cells| cells[AFTER].traces).sum();
-        let gated = journeys.iter().filter(|(_, cells)| cells[AFTER].traces as f64 >= GATED_SHARE * all as f64);
-        let open = |cells: &[super::cohort::NodeCell; ARMS]| {
-            let alone = std::iter::once((Arc::<str>::from(""), cells.clone())).collect();
-            let test = node_test::test(&alone, self.config);
-            test.is_none_or(|test| !test.is_harmless(self.config, self.gate.floor_ms))
+        journeys.iter().filter(|(_, cells)| cells[AFTER].traces as f64 >= GATED_SHARE * all as f64).collect()
+    }
+
+    /// What is still open on one journey.
+    fn open_on(&self, journey: &Arc<str>, cells: &Arms) -> Option<String> {
+        let alone = std::iter::once((Arc::clone(journey), cells.clone())).collect();
+        let test = node_test::test(&alone, self.config);
+        let Some(test) = test.filter(|test| test.is_harmless(self.config, self.gate.floor_ms)) else {
+            return Some(format!("not yet shown to be harmless on the journey {journey}"));
         };
-        gated.filter(|(_, cells)| open(cells)).map(|(journey, _)| journey).next()
+        let rise = test.errors.map_or(1.0, |errors| errors.rise_high);
+        let risen =
+            || format!("errors on the journey {journey} may still have risen by up to {}", words::percent(rise));
+        (rise >= self.config.error_margin).then(risen)
     }
 
     /// Smallest ratio that would have been found, with the chance of [`POWER`].
@@ -287,8 +297,9 @@ impl Case<'_> {
         let critical = critical_z(test.information.max(1.0), tuning(self.config.planned_traces), INTERVAL_ALPHA / 2.0);
         let wanted = (1.0 + self.config.margin).ln() / (critical + normal_quantile(POWER));
         let latency = (have as f64 * (test.ln_error / wanted).powi(2)).min(1e9) as u64;
-        // Rule of three: without any error, 3/n bounds the share.
-        let errors = (3.0 / self.config.error_margin.max(1e-6)).min(1e9) as u64;
+        let smallest = self.gated().iter().map(|(_, cells)| cells[AFTER].traces).min().unwrap_or(have).max(1);
+        let share = (smallest as f64 / have.max(1) as f64).clamp(1e-3, 1.0);
+        let errors = (traces_to_bound(self.config.error_margin) / share).min(1e9) as u64;
         latency.max(errors).saturating_sub(have).max(least).max(1)
     }
 

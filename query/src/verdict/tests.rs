@@ -280,6 +280,26 @@ fn an_equal_version_passes() {
     assert!(verdict.mde_ratio.unwrap() < 1.2 && verdict.coverage > 0.99);
 }
 
+/// Scenario: no difference; checkouts are one trace in eight, some 250 of the new version; 50 % slower would do.
+/// Guarantees: errors are bounded for the whole service and not for checkouts (250 without a failure bound 1.5 %): no PASS.
+#[test]
+fn errors_are_bounded_on_every_journey() {
+    let equal = Effect { error_share: 0.0, checkout_share: 0.125, ..NOTHING };
+    let records = (0..2_000_u64 * 2).map(|number| {
+        let at = START + 60 * SECOND + i64::try_from(number).unwrap() * SECOND / 40;
+        (number, at, if number % 2 == 0 { "v1" } else { "v2" })
+    });
+    let mut shop = Shop::new(9);
+    let records: Vec<TraceRecord> = records
+        .map(|(number, at, version)| measure_trace(&stitch(shop.trace(number, at, version, &equal))).unwrap().0)
+        .collect();
+    let config = VerdictConfig { margin: 0.5, ..VerdictConfig::default() };
+    let verdict = judge(&filled(&records, &config), now(100), &config);
+    assert_eq!(verdict.state, State::Continue, "{verdict:#?}");
+    assert!(verdict.reason.contains("errors on the journey frontend:POST /checkout"), "{}", verdict.reason);
+    assert!(verdict.traces_needed.unwrap() > 500, "{:?}", verdict.traces_needed);
+}
+
 /// Scenario: all traffic moves at once to a version 60 % slower, then to one that is equal.
 /// Guarantees: before/after is said; frontend, which stood still, confirms the first; the second is not blamed.
 #[test]
