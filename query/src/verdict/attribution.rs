@@ -41,6 +41,8 @@ pub(super) struct Attribution {
     pub(super) mixed: BTreeSet<Arc<str>>,
     /// Median ratio of the own time of services that the judged one cannot slow down.
     pub(super) control: Option<f64>,
+    /// Whether errors of those services are shown not to have risen.
+    pub(super) steady_errors: bool,
 }
 
 /// Shown to be slower, materially; for nodes outside the gate the family's level is split evenly.
@@ -114,19 +116,31 @@ impl Attribution {
             others: names.into_iter().map(other).collect(),
             mixed: mixed_versions(cohorts),
             control: None,
+            steady_errors: false,
         };
         let below = below(table, judged);
         attribution.control = attribution.control_ratio(&below, config);
+        attribution.steady_errors = attribution.errors_are_steady(&below, config);
         attribution.classify(gate, judged, &below, comparison.rung, config);
         attribution.classify_others(gate, &below, comparison.rung, config);
         attribution
     }
 
-    fn control_ratio(&self, below: &BTreeSet<Arc<str>>, config: &VerdictConfig) -> Option<f64> {
-        let usable = |other: &&OtherService| !below.contains(&other.service);
-        let tests = self.others.iter().filter(usable).filter_map(|other| other.own.as_ref());
+    /// Services that the judged one does not call, with enough traces.
+    fn controls(&self, below: &BTreeSet<Arc<str>>, config: &VerdictConfig) -> impl Iterator<Item = &NodeTest> {
+        let usable = self.others.iter().filter(|other| !below.contains(&other.service));
         let enough = |test: &&NodeTest| test.traces.iter().all(|traces| *traces >= config.traces_min);
-        let mut ratios: Vec<f64> = tests.filter(enough).map(|test| test.ratio).collect();
+        usable.filter_map(|other| other.own.as_ref()).filter(enough)
+    }
+
+    fn errors_are_steady(&self, below: &BTreeSet<Arc<str>>, config: &VerdictConfig) -> bool {
+        let steady = |test: &NodeTest| test.errors.is_some_and(|errors| errors.rise_high < config.error_margin);
+        let mut controls = self.controls(below, config).peekable();
+        controls.peek().is_some() && controls.all(steady)
+    }
+
+    fn control_ratio(&self, below: &BTreeSet<Arc<str>>, config: &VerdictConfig) -> Option<f64> {
+        let mut ratios: Vec<f64> = self.controls(below, config).map(|test| test.ratio).collect();
         ratios.sort_by(f64::total_cmp);
         ratios.get(ratios.len() / 2).copied()
     }

@@ -117,24 +117,38 @@ impl Case<'_> {
     /// Before/after: WARN, unless ordinary variation is small and services that cannot be affected stood still.
     fn before_after(&self, what: &str) -> (State, String) {
         let hits = self.gate.nodes.iter().filter(|node| node.slower);
-        let dispersions: Vec<(f64, &GateNode)> = hits.map(|node| (self.dispersion(&node.node), node)).collect();
-        let worst = dispersions.iter().map(|(dispersion, _)| *dispersion).fold(1.0, f64::max);
-        if !dispersions.is_empty() && dispersions.iter().all(|(dispersion, _)| *dispersion > DISPERSION_MAX) {
-            let reason =
-                format!("{what}, but the old version alone varies {:.1} times more than chance would", worst.sqrt());
-            return (State::Noisy, reason);
+        let hits: Vec<(Option<f64>, &GateNode)> = hits.map(|node| (self.dispersion(&node.node), node)).collect();
+        let known: Vec<f64> = hits.iter().filter_map(|(dispersion, _)| *dispersion).collect();
+        if !known.is_empty() && known.len() == hits.len() && known.iter().all(|known| *known > DISPERSION_MAX) {
+            let worst = known.iter().copied().fold(1.0, f64::max).sqrt();
+            return (
+                State::Noisy,
+                format!("{what}, but the old version alone varies {worst:.1} times more than chance would"),
+            );
         }
         let Some(control) = self.attribution.control else {
             return (State::Warn, format!("{what}; before/after, with no other service to tell it from the weather"));
         };
-        let steady = (1.0 / (1.0 + self.config.material)..=1.0 + self.config.material).contains(&control);
-        let errors = self.gate.nodes.iter().any(|node| node.failing);
-        let confirmed = dispersions.iter().any(|(dispersion, node)| self.stands(node, *dispersion, control));
-        if steady && (confirmed || errors) {
-            let reason = format!("{what}; before/after, while other services stayed at {}", words::change(control));
-            return (State::Fail, reason);
+        let movement = words::change(control);
+        if !(1.0 / (1.0 + self.config.material)..=1.0 + self.config.material).contains(&control) {
+            return (State::Warn, format!("{what}; before/after, and other services moved by {movement} too"));
         }
-        (State::Warn, format!("{what}; before/after, and other services moved by {} too", words::change(control)))
+        let slower =
+            hits.iter().any(|(dispersion, node)| dispersion.is_some_and(|known| self.stands(node, known, control)));
+        let failing = self.gate.nodes.iter().any(|node| node.failing);
+        if slower || (failing && self.attribution.steady_errors) {
+            return (State::Fail, format!("{what}; before/after, while other services stayed at {movement}"));
+        }
+        (State::Warn, format!("{what}; before/after, and {}", Self::doubt(failing, known.len() < hits.len())))
+    }
+
+    /// Why a before/after difference is not held against the new version.
+    fn doubt(failing: bool, unknown: bool) -> &'static str {
+        match () {
+            () if failing => "other services' errors are not shown to be steady",
+            () if unknown => "the old version had too few traces to know how much it varies by itself",
+            () => "it is within what the old version varies by itself",
+        }
     }
 
     /// Whether a hit is left after the controls' movement and the old version's ordinary variation are taken out.
@@ -154,8 +168,9 @@ impl Case<'_> {
         ln_e_value(z, statistic.information(), tuning(self.config.planned_traces)) >= level
     }
 
-    /// Mean squared z between neighbouring blocks of the old version's past: 1 when only chance is at work.
-    fn dispersion(&self, node: &Arc<NodeKey>) -> f64 {
+    /// Mean squared z between neighbouring blocks of the old version's past: 1 when only chance is at work, `None`
+    /// when no two blocks have enough traces to tell.
+    fn dispersion(&self, node: &Arc<NodeKey>) -> Option<f64> {
         let (from, to) = self.comparison.windows[BEFORE];
         let width = i64::try_from(FINE.as_nanos()).unwrap_or(i64::MAX);
         let block = ((to.saturating_sub(from)) / BLOCKS / width).max(1).saturating_mul(width);
@@ -176,8 +191,8 @@ impl Case<'_> {
             }
         }
         #[expect(clippy::cast_precision_loss, reason = "a small count")]
-        let count = squares.len().max(1) as f64;
-        (squares.iter().sum::<f64>() / count).max(1.0)
+        let count = squares.len() as f64;
+        (count > 0.0).then(|| (squares.iter().sum::<f64>() / count).max(1.0))
     }
 
     fn block(
