@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::baseline::{Comparison, Table};
 use super::cohort::{AFTER, BEFORE, Cohorts};
+use super::errors::{self, ErrorTest};
 use super::gate::Gate;
 use super::node_test::{self, NodeTest};
 use super::{Class, Rung, VerdictConfig};
@@ -36,6 +37,8 @@ pub(super) struct Attribution {
     /// The service that is the cause, when it is another one.
     pub(super) culprit: Option<Arc<str>>,
     pub(super) total: Option<NodeTest>,
+    /// Requests to the judged service that failed, whoever caused it.
+    pub(super) failed: Option<ErrorTest>,
     pub(super) others: Vec<OtherService>,
     /// Other services whose version differs between the cohorts.
     pub(super) mixed: BTreeSet<Arc<str>>,
@@ -91,6 +94,12 @@ fn mixed_versions(cohorts: &Cohorts) -> BTreeSet<Arc<str>> {
     versions().filter_map(|((service, ..), counts)| uneven((service, counts))).collect()
 }
 
+fn failed_requests(table: &Table, judged: &Arc<str>, config: &VerdictConfig) -> Option<ErrorTest> {
+    let journeys = table.get(&NodeKey::Total { service: Arc::clone(judged) })?;
+    let usable = journeys.values().filter(|cells| cells.iter().all(|cell| cell.traces >= config.stratum_min));
+    errors::test(&usable.map(|cells| node_test::error_counts(cells, |cell| cell.failed)).collect::<Vec<_>>())
+}
+
 impl Attribution {
     pub(super) fn of(
         table: &Table,
@@ -113,6 +122,7 @@ impl Attribution {
             class: None,
             culprit: None,
             total: test_of(NodeKey::Total { service: Arc::clone(judged) }),
+            failed: failed_requests(table, judged, config),
             others: names.into_iter().map(other).collect(),
             mixed: mixed_versions(cohorts),
             control: None,

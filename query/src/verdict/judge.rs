@@ -260,7 +260,13 @@ impl Case<'_> {
         }
         let rise = service.test.errors.map_or(1.0, |errors| errors.rise_high);
         let limit = self.config.error_margin;
-        (rise >= limit).then(|| format!("errors may still have risen by up to {}", words::percent(rise)))
+        if rise >= limit {
+            return Some(format!("errors may still have risen by up to {}", words::percent(rise)));
+        }
+        let rise = self.attribution.failed.map_or(1.0, |failed| failed.rise_high);
+        let risen =
+            || format!("failed requests, whoever caused them, may still have risen by up to {}", words::percent(rise));
+        (rise >= limit).then(risen)
     }
 
     /// Journeys with much of the candidate's traffic.

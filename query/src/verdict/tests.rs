@@ -312,6 +312,32 @@ fn before_and_after_says_so() {
     assert!(matches!(equal.state, State::Pass | State::Continue), "{equal:#?}");
 }
 
+/// Scenario: the ledger below fails in a tenth of the traces through the new version, and payment's requests with it.
+/// Guarantees: no PASS although payment never fails by itself; a finding says so, as WARN and INDUCED.
+#[test]
+fn broken_callees_do_not_pass() {
+    let mut shop = Shop::new(12);
+    let records: Vec<TraceRecord> = (0..6_000_u64)
+        .map(|number| {
+            let at = START + 60 * SECOND + i64::try_from(number).unwrap() * SECOND / 60;
+            let version = if number % 2 == 0 { "v1" } else { "v2" };
+            let mut spans = shop.trace(number, at, version, &Effect { error_share: 0.0, ..NOTHING });
+            let broken = number % 20 == 1;
+            spans
+                .iter_mut()
+                .filter(|span| broken && &*span.resource.service != "frontend")
+                .for_each(|span| span.status = 2);
+            measure_trace(&stitch(spans)).unwrap().0
+        })
+        .collect();
+    let config = VerdictConfig::default();
+    let verdict = judge(&filled(&records, &config), now(100), &config);
+    assert_eq!(verdict.state, State::Continue, "{}", verdict.headline);
+    assert!(verdict.reason.contains("failed requests"), "{}", verdict.reason);
+    let found = verdict.findings.iter().find(|row| row.class == Some(Class::Induced)).unwrap();
+    assert_eq!((found.state, found.signal, found.node), (State::Warn, Signal::Errors, FindingNode::Total));
+}
+
 fn moved_at_once(effect: &Effect, old: u64, new: u64) -> Verdict {
     let mut shop = Shop::new(10);
     let spread = |count: u64, from: i64| {

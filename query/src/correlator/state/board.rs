@@ -4,7 +4,7 @@ use super::{
     Arc, Deployment, DeploymentFilter, Distribution, EngineStatus, Judged, LastDeployment, Objective, SloBoard,
     SloCounter, SloDetail, SloProblem, State, UnixNanos, Verdict, slo,
 };
-use crate::verdict::{FindingNode, Signal, State as Outcome};
+use crate::verdict::{Finding, FindingNode, Signal, State as Outcome};
 
 impl State {
     pub(in crate::correlator) fn status(&self) -> EngineStatus {
@@ -156,8 +156,9 @@ fn deployment(judged: &Judged) -> Deployment {
     let regressed = verdict.findings.iter().filter(|finding| matches!(finding.state, Outcome::Fail | Outcome::Warn));
     let inherited = verdict.affected.iter().filter(|finding| finding.state == Outcome::Inherited);
     let total = verdict.findings.iter().find(|finding| finding.node == FindingNode::Total);
-    let errors =
-        verdict.findings.iter().find(|finding| finding.signal == Signal::Errors && finding.operation.is_none());
+    let own_errors =
+        |row: &&Finding| row.signal == Signal::Errors && row.operation.is_none() && row.node == FindingNode::SelfTime;
+    let errors = verdict.findings.iter().find(own_errors);
     let quantiles = total.and_then(|total| total.before_ms.zip(total.after_ms));
     Deployment {
         service: arrival.key.1.to_string(),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::super::attribution::OtherService;
 use super::super::cohort::{AFTER, BEFORE};
+use super::super::errors::ErrorTest;
 use super::super::gate::GateNode;
 use super::super::node_test::{NodeTest, p_of};
 use super::super::record::{Class, Finding, FindingNode, Signal, State};
@@ -89,8 +90,40 @@ impl Case<'_> {
                 ..latency_row(&node, total)
             });
         }
+        rows.extend(self.induced_failures());
         sort(&mut rows);
         rows
+    }
+
+    /// A row for requests that fail more often while the service itself does not.
+    fn induced_failures(&self) -> Option<Finding> {
+        #[expect(clippy::cast_precision_loss, reason = "a small count")]
+        let level = self.config.alpha / (self.gate.family() + 1) as f64;
+        let enough = |test: &ErrorTest| test.traces_before.min(test.traces_after) >= self.config.traces_min;
+        let risen = |test: &ErrorTest| p_of(test.ln_e) <= level && test.after > test.before + self.config.error_floor;
+        let errors = self.attribution.failed.filter(|test| enough(test) && risen(test))?;
+        let own = self.gate.nodes.iter().any(|node| node.failing);
+        let node = NodeKey::Total { service: Arc::clone(&self.cohorts.key.service) };
+        (!own).then(|| Finding {
+            signal: Signal::Errors,
+            state: State::Warn,
+            class: Some(Class::Induced),
+            traces_before: errors.traces_before,
+            traces_after: errors.traces_after,
+            errors_before: Some(errors.before),
+            errors_after: Some(errors.after),
+            z: Some(errors.z),
+            e_value: Some(errors.ln_e.min(700.0).exp()),
+            p_value: Some(p_of(errors.ln_e)),
+            strata: errors.strata,
+            why: format!(
+                "requests to {} fail in {} of traces, before in {}, and not by its own doing",
+                self.cohorts.key.service,
+                words::percent(errors.after),
+                words::percent(errors.before)
+            ),
+            ..blank(&node)
+        })
     }
 
     fn latency_finding(&self, node: &GateNode, bad: State) -> Finding {
