@@ -317,3 +317,23 @@ fn a_rebuild_keeps_what_is_older_than_it_reads() {
     assert_eq!(rig.engine.slo_detail("shop-ok").unwrap().bad_traces.len(), 10);
     assert!(!rig.engine.state().wants_rebuild);
 }
+
+/// Scenario: `pay` p2 comes after p1; one of its traces has a clock two hours slow.
+/// Guarantees: one deployment of p2, first seen no more than minutes before it was received.
+#[test]
+fn a_slow_clock_does_not_move_a_deployment() {
+    let rig = rig(EngineConfig::default());
+    for second in 0..60_u64 {
+        let now = rig.clock.now().0;
+        let version = if second < 30 { "p1" } else { "p2" };
+        let skew = if second == 40 { 7_200_000 * MS } else { 0 };
+        rig.send(&call(second + 1, version, now - skew, 20 * MS));
+        rig.pass(1);
+    }
+    rig.pass(20);
+    let filter = DeploymentFilter { service: Some("pay".to_owned()), environment: None };
+    let listed = rig.engine.deployments(&filter);
+    let seen: Vec<i64> = listed.iter().filter(|row| row.version == "p2").map(|row| row.first_seen_unix_nano).collect();
+    assert_eq!(seen.len(), 1, "{listed:#?}");
+    assert!(seen[0] >= START - 300_000 * MS, "{seen:?}");
+}

@@ -13,6 +13,8 @@ use crate::measure::{TraceRecord, slot_start};
 const MINUTE: Duration = Duration::from_secs(60);
 /// A version without traffic for this long, while another had some, comes back as a rollback.
 const ABSENT: Duration = Duration::from_secs(300);
+/// A version is first seen at most this long before its trace was received, whatever the trace's clock says.
+const SKEW_MAX: Duration = Duration::from_secs(300);
 /// Services, by environment, that are followed; more are left out.
 const SERVICES_MAX: usize = 10_000;
 /// Versions of one service that are followed.
@@ -69,12 +71,12 @@ impl Versions {
         keys.dedup();
         for key in keys {
             if let Some(version) = record.version_of(&key.1, &key.0).map(Arc::clone) {
-                self.count(key, version, record.start, add);
+                self.count(key, version, record, add);
             }
         }
     }
 
-    fn count(&mut self, key: ServiceKey, version: Arc<str>, at: UnixNanos, add: bool) {
+    fn count(&mut self, key: ServiceKey, version: Arc<str>, record: &TraceRecord, add: bool) {
         if self.services.len() >= SERVICES_MAX && !self.services.contains_key(&key) {
             return;
         }
@@ -83,10 +85,12 @@ impl Versions {
             return;
         }
         let traffic = versions.entry(version).or_default();
+        let at = record.start;
+        let believed = at.max(record.received.saturating_sub(SKEW_MAX));
         let count = traffic.minutes.entry(slot_start(at, MINUTE)).or_default();
         *count = if add { count.saturating_add(1) } else { count.saturating_sub(1) };
         if add {
-            traffic.first = Some(traffic.first.map_or(at, |first| first.min(at)));
+            traffic.first = Some(traffic.first.map_or(believed, |first| first.min(believed)));
             traffic.last = Some(traffic.last.map_or(at, |last| last.max(at)));
         }
     }
@@ -145,8 +149,9 @@ fn last_absence(
     versions: &BTreeMap<Arc<str>, VersionTraffic>,
 ) -> Option<(i64, UnixNanos)> {
     let absent = i64::try_from(ABSENT.as_nanos()).unwrap_or(i64::MAX);
+    let first = traffic.first.map_or(i64::MIN, |first| slot_start(first, MINUTE));
     let minutes: Vec<i64> =
-        traffic.minutes.iter().filter(|(_, count)| **count > 0).map(|(minute, _)| *minute).collect();
+        traffic.minutes.range(first..).filter(|(_, count)| **count > 0).map(|(minute, _)| *minute).collect();
     let gaps = minutes.windows(2).filter_map(|pair| Some((*pair.first()?, *pair.last()?)));
     let long = gaps.filter(|(gone, back)| back.saturating_sub(*gone) > absent);
     let mut replaced = long.filter(|(gone, back)| busiest(version, versions, *gone, *back).is_some());

@@ -72,6 +72,8 @@ pub struct TraceRecord {
     pub trace_id: TraceId,
     /// Its earliest start.
     pub start: UnixNanos,
+    /// When its root was received, by our clock.
+    pub received: UnixNanos,
     /// Duration of its root.
     pub duration_ns: i64,
     /// Root service and operation: the stratum.
@@ -138,6 +140,7 @@ pub fn measure_trace(trace: &StitchedTrace) -> Option<(TraceRecord, Vec<CellEntr
     let record = TraceRecord {
         trace_id: root.span.trace_id,
         start: event_time(root.span.start_ns, root.span.received_ns),
+        received: UnixNanos(root.span.received_ns),
         duration_ns: root.span.duration_ns,
         journey: journey.into(),
         resources,
