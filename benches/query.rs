@@ -97,7 +97,7 @@ impl Options {
 
 async fn open(dir: &Path) -> Result<Arc<Store>, Failed> {
     let config = StorageConfig { data_dir: dir.join("data"), ..StorageConfig::default() };
-    Ok(Store::open(config, Arc::new(SystemClock), Arc::new(OtlpReplay::default())).await?)
+    Ok(Store::open(config, Arc::new(SystemClock), Arc::new(OtlpReplay)).await?)
 }
 
 /// Brings the store to the wanted number of spans, unless it has them already.

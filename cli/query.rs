@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use daytwo_collector::OtlpReplay;
 use daytwo_query::answer::{Format as Encoding, encode, text_table};
-use daytwo_query::{NoEngineTables, QueryEngine};
+use daytwo_query::{EngineAtRest, QueryEngine};
 use daytwo_storage::{Clock, Store, SystemClock};
 use futures::StreamExt;
 use http_body_util::BodyExt;
@@ -54,8 +54,7 @@ async fn from_server(args: &QueryArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Opens the folder for reading and answers from it. `slis`, `slos`, `deployments` and `verdicts` are empty then: they are
-/// kept by a running server.
+/// Opens the folder for reading and answers from it.
 async fn from_folder(data_dir: &Path, args: &QueryArgs) -> Result<(), Failure> {
     let mut config = Config::default();
     log::start("warn");
@@ -65,7 +64,8 @@ async fn from_folder(data_dir: &Path, args: &QueryArgs) -> Result<(), Failure> {
     let mut settings = config.query.settings(data_dir);
     settings.spill_dir = std::env::temp_dir().join(format!("daytwo-query-{}", std::process::id()));
     let spill_dir = settings.spill_dir.clone();
-    let engine = QueryEngine::new(settings, Arc::clone(&store), clock, Arc::new(NoEngineTables))?;
+    let tables = EngineAtRest::new(config.engine.settings(), Arc::clone(&clock), store.snapshot());
+    let engine = QueryEngine::new(settings, Arc::clone(&store), clock, tables)?;
     let answered = answer(&engine, args).await;
     if let Err(error) = std::fs::remove_dir_all(&spill_dir) {
         tracing::debug!(%error, "the spill folder stays");

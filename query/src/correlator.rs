@@ -3,6 +3,7 @@
 //! One lock guards the state; every call under it is short except the tick, which judges. The state is a pure
 //! fold over spans and the time, so a rebuild from the store ends where the follower was.
 
+mod at_rest;
 mod config;
 mod follow;
 mod open;
@@ -17,6 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use daytwo_storage::{Clock, SpanBatch, UnixNanos};
 
+pub use at_rest::EngineAtRest;
 pub use config::EngineConfig;
 use state::State;
 

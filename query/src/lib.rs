@@ -41,7 +41,7 @@ mod yielding;
 pub use daytwo_storage::{Clock, SpanId, StoreStatus, SystemClock, TraceId, UnixNanos};
 
 pub use config::QueryConfig;
-pub use correlator::{Correlator, Distribution, DistributionBin, EngineConfig, EngineStatus};
+pub use correlator::{Correlator, Distribution, DistributionBin, EngineAtRest, EngineConfig, EngineStatus};
 pub use deployment::{Deployment, DeploymentFilter, DeploymentKind};
 pub use engine::{LookupStats, QueryEngine, QueryStatus};
 pub use error::{QueryError, Result};

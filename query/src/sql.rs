@@ -189,7 +189,7 @@ impl Failure {
 /// A DataFusion error as one of ours, by whose fault it is.
 pub(crate) fn in_words(error: &DataFusionError, memory_bytes_max: u64) -> QueryError {
     match error.find_root() {
-        DataFusionError::ResourcesExhausted(detail) if detail.contains("bytes of text") => {
+        DataFusionError::ResourcesExhausted(detail) if detail.contains("bytes for one batch") => {
             QueryError::Refused { reason: detail.clone() }
         }
         DataFusionError::ResourcesExhausted(detail) => {

@@ -37,6 +37,11 @@ impl Correlator {
         }
     }
 
+    /// Measures what a snapshot holds, in place of what was measured before.
+    pub(super) fn load(&self, snapshot: &Snapshot) {
+        self.rebuild(snapshot, &CancellationToken::new());
+    }
+
     /// Takes batches until the tail is cut off, a rebuild is wanted, or it is time to stop.
     async fn follow(self: Arc<Self>, mut tail: mpsc::Receiver<SpanBatch>, cancel: &CancellationToken) {
         let mut ticks = tokio::time::interval(TICK);

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use datafusion::sql::parser::Statement;
-use datafusion::sql::sqlparser::ast::{self, ObjectName, Query, Visit, Visitor, visit_relations};
+use datafusion::sql::sqlparser::ast::{self, ObjectName, Query, SetExpr, TableFactor, Visit, Visitor};
 
 use crate::{QueryError, Result};
 
@@ -59,13 +59,34 @@ fn weight(weights: &HashMap<String, u64>, name: &str) -> u64 {
 }
 
 fn named_in<V: Visit>(part: &V) -> Vec<String> {
-    let mut names = Vec::new();
-    let walk = visit_relations(part, |name| -> ControlFlow<()> {
-        names.push(last_part(name));
-        ControlFlow::Continue(())
-    });
+    let mut sources = Sources(Vec::new());
+    let walk = part.visit(&mut sources);
     debug_assert!(walk.is_continue(), "the walk never breaks");
-    names
+    sources.0
+}
+
+/// What a part of a statement reads from: names of tables and CTEs, and an empty name for each `VALUES` or `UNNEST`.
+struct Sources(Vec<String>);
+
+impl Visitor for Sources {
+    type Break = ();
+
+    fn pre_visit_relation(&mut self, name: &ObjectName) -> ControlFlow<()> {
+        self.0.push(last_part(name));
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
+        let nameless = match factor {
+            TableFactor::UNNEST { .. } => true,
+            TableFactor::Derived { subquery, .. } => matches!(*subquery.body, SetExpr::Values(_)),
+            _ => false,
+        };
+        if nameless {
+            self.0.push(String::new());
+        }
+        ControlFlow::Continue(())
+    }
 }
 
 fn last_part(name: &ObjectName) -> String {
