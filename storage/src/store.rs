@@ -251,14 +251,19 @@ impl Shared {
         self.dedup.settle(frame.request_hash, frame.received, &reason);
     }
 
-    /// Whether the file's bytes have the hash they were written with.
+    /// Whether the file's bytes have the hash they were written with. A file that cannot be read now (no descriptor left, an
+    /// I/O error that may pass) counts as whole: only what was seen to be wrong or missing is set aside.
     async fn is_as_written(&self, file: &DataFile, hash: Option<u128>) -> bool {
         let Some(hash) = hash else {
             return false;
         };
         let (fs, path) = (self.fs.clone(), self.table_dir.join(&file.path));
         let found = tokio::task::spawn_blocking(move || crate::parquet::writer::content_hash(&fs, &path)).await;
-        matches!(found, Ok(Ok(found)) if found == hash)
+        match found {
+            Ok(Ok(found)) => found == hash,
+            Ok(Err(StorageError::Io { source, .. })) => source.kind() != std::io::ErrorKind::NotFound,
+            Ok(Err(_)) | Err(_) => true,
+        }
     }
 
     async fn set_file_aside(&self, file: &DataFile, reason: &str) -> Result<()> {

@@ -21,6 +21,7 @@ use deltalake_core::{DeltaTable, DeltaTableBuilder, checkpoints};
 
 use crate::fs::Fs;
 use crate::parquet::writer::NewFile;
+use crate::partition;
 use crate::{Clock, DataFile, Result, StorageError, UnixNanos};
 use actions::Change;
 use synced_store::SyncedStore;
@@ -78,10 +79,12 @@ impl Table {
     /// Opens the table, creating it if needed; returns it and its watermark.
     ///
     /// # Errors
-    /// [`StorageError::Table`] when the log cannot be read or created.
+    /// [`StorageError::Table`] when the log cannot be read or created; [`StorageError::Corrupt`] when there is none although
+    /// there are data files, which a new log would make orphans of.
     pub(crate) async fn open(fs: &Fs, data_dir: &Path, clock: &dyn Clock) -> Result<(Self, u64)> {
         let dir = absolute(data_dir)?.join(FOLDER);
         if !has_log(fs, &dir)? {
+            refuse_lost_log(fs, &dir)?;
             create(fs, &dir, clock.now())?;
         }
         Self::load(fs, dir).await
@@ -298,4 +301,19 @@ fn cannot<E: std::error::Error + Send + Sync + 'static>(action: &'static str) ->
 
 fn refusal(action: &'static str, reason: String) -> StorageError {
     StorageError::Table { action, source: reason.into() }
+}
+
+/// Refuses a folder whose log is gone while its data files are not.
+fn refuse_lost_log(fs: &Fs, dir: &Path) -> Result<()> {
+    if !dir.is_dir() {
+        return Ok(());
+    }
+    for folder in fs.list(dir)?.into_iter().filter(|name| partition::is_partition(name)) {
+        if fs.list(&dir.join(&folder))?.iter().any(|name| partition::last_seq(name).is_some()) {
+            let reason = "the Delta log is missing although there are data files; restore it from a copy, or move the data \
+                          files elsewhere to start an empty table";
+            return Err(StorageError::Corrupt { path: dir.join("_delta_log"), reason: reason.to_owned() });
+        }
+    }
+    Ok(())
 }

@@ -36,7 +36,7 @@ impl Growth {
             "concat" | "concat_ws" => Some(Self::Sum),
             // Harmless once; a chain of CTEs that joins a list with itself doubles it with each step.
             "array_append" | "array_concat" | "array_prepend" | "array_union" => Some(Self::Sum),
-            "make_array" | "map" | "named_struct" | "struct" => Some(Self::Sum),
+            "make_array" => Some(Self::Sum),
             "repeat" => Some(Self::Times),
             "lpad" | "rpad" => Some(Self::Width),
             "replace" | "regexp_replace" => Some(Self::Replace),

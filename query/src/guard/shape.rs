@@ -76,6 +76,23 @@ impl Visitor for Shape {
         }
     }
 
+    /// A struct of structs doubles its type with each CTE, and planning it cannot be stopped.
+    fn pre_visit_expr(&mut self, expr: &ast::Expr) -> Step {
+        let nests = match expr {
+            ast::Expr::Struct { .. } | ast::Expr::Dictionary(_) | ast::Expr::Map(_) => true,
+            ast::Expr::Function(function) => {
+                let name = function.name.to_string().to_lowercase();
+                ["struct", "named_struct", "row", "map"].contains(&name.as_str())
+            }
+            _ => false,
+        };
+        if nests {
+            refuse("structs and maps cannot be made here; select their parts as columns")
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+
     fn pre_visit_statement(&mut self, statement: &ast::Statement) -> Step {
         if matches!(statement, ast::Statement::Query(_)) {
             return ControlFlow::Continue(());

@@ -33,9 +33,20 @@ pub(crate) struct NewFile {
 /// Writes the batches to `path` below `table_dir`.
 ///
 /// # Errors
-/// [`crate::StorageError::Io`], [`crate::StorageError::DiskFull`], [`crate::StorageError::Parquet`]; a temporary
-/// file may be left, which the next open removes.
+/// [`crate::StorageError::Io`], [`crate::StorageError::DiskFull`], [`crate::StorageError::Parquet`]; what was written until then
+/// is removed, since a disk that ran full needs the room.
 pub(crate) fn write(fs: &Fs, table_dir: &Path, path: &str, hour: &str, batches: &[&Buffered]) -> Result<NewFile> {
+    let written = try_write(fs, table_dir, path, hour, batches);
+    if written.is_err() {
+        let temporary = temporary_name(&table_dir.join(path));
+        if let Err(error) = fs.remove(&temporary) {
+            tracing::warn!(%error, "a temporary file stays until the next start");
+        }
+    }
+    written
+}
+
+fn try_write(fs: &Fs, table_dir: &Path, path: &str, hour: &str, batches: &[&Buffered]) -> Result<NewFile> {
     let target = table_dir.join(path);
     let folder = parent(&target);
     if !folder.is_dir() {

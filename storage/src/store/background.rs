@@ -114,6 +114,10 @@ impl Shared {
         if let Err(error) = released {
             tracing::warn!(%error, "cannot remove wal segments");
         }
+        if self.health.is_disk_full() {
+            // Ingestion comes before the memory of retried requests.
+            self.segments.release_all_covered(&self.fs, &folder);
+        }
         let needed = self.config.wal_segment_bytes.saturating_mul(2);
         if self.health.is_disk_full() && self.fs.free_bytes(&folder).is_none_or(|free| free >= needed) {
             self.health.try_disk_again();

@@ -79,7 +79,7 @@ impl Segments {
     }
 
     /// Removes every covered segment to make room on a full disk; whether there was one.
-    pub(super) fn release_all_covered(&self, fs: &Fs, folder: &Path) -> bool {
+    pub(crate) fn release_all_covered(&self, fs: &Fs, folder: &Path) -> bool {
         let mut removed = false;
         while let Some(sealed) = self.next_released(|_, _| true) {
             if let Err(error) = fs.remove(&segment::path(folder, sealed.number)) {

@@ -143,3 +143,21 @@ async fn a_broken_delta_log_is_an_error() {
     let outcome = home.open_with(std::sync::Arc::default()).await;
     assert!(matches!(outcome, Err(StorageError::Table { .. })), "{outcome:?}");
 }
+
+/// Scenario: the Delta log's folder is removed while data files stay.
+/// Guarantees: the open is refused with what to do, and no data file is touched.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_delta_log_costs_no_data_file() {
+    let home = Home::new();
+    let store = home.open().await;
+    append(&store, 1, 4).await.unwrap();
+    store.flush().await.unwrap();
+    let file = store.snapshot().files[0].path.clone();
+    drop(store);
+    drop(home.open().await);
+    let spans = home.config.data_dir.join("spans");
+    fs::remove_dir_all(spans.join("_delta_log")).unwrap();
+    let outcome = home.open_with(std::sync::Arc::default()).await;
+    assert!(matches!(&outcome, Err(StorageError::Corrupt { reason, .. }) if reason.contains("restore")), "{outcome:?}");
+    assert!(spans.join(file).exists());
+}
