@@ -1,6 +1,6 @@
 //! From the bytes of a request to a [`SpanBatch`], span by span.
 //!
-//! Both readers borrow from the body and feed one [`assemble::Assembler`]. Three kinds of damage are told apart:
+//! Both readers borrow from the body and feed one `assemble::Assembler`. Three kinds of damage are told apart:
 //! a span that can never be stored is rejected alone and named; something merely odd is repaired and leaves a bit in the
 //! `anomalies` column; only a body whose spans cannot be told apart is an error for the whole request.
 //!
