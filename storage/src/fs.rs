@@ -36,7 +36,7 @@ pub enum Operation {
     Remove,
     /// Cutting a file.
     Truncate,
-    /// Reading the table's log.
+    /// Reading a file or its size.
     Read,
 }
 
@@ -172,23 +172,35 @@ impl Fs {
 
     /// Reads a whole file.
     pub(crate) fn read(&self, path: &Path) -> Result<Vec<u8>> {
-        std::fs::read(path).map_err(|source| io_error("read", path, source))
+        let read = || {
+            self.check_read()?;
+            std::fs::read(path)
+        };
+        read().map_err(|source| io_error("read", path, source))
     }
 
     /// Size of a file, or `None` when there is none.
-    pub(crate) fn size(&self, path: &Path) -> Option<u64> {
-        std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len())
+    pub(crate) fn size(&self, path: &Path) -> Result<Option<u64>> {
+        match self.check_read().and_then(|()| std::fs::metadata(path)) {
+            Ok(metadata) => Ok(metadata.is_file().then_some(metadata.len())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(io_error("look at", path, error)),
+        }
     }
 
     /// Reads `buffer.len()` bytes at `offset`.
     pub(crate) fn read_exact_at(&self, path: &Path, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        let mut read = || File::open(path)?.read_exact_at(buffer, offset);
+        let mut read = || {
+            self.check_read()?;
+            File::open(path)?.read_exact_at(buffer, offset)
+        };
         read().map_err(|source| io_error("read", path, source))
     }
 
     /// Reads a file piece by piece, without holding it.
     pub(crate) fn for_each_piece(&self, path: &Path, mut take: impl FnMut(&[u8])) -> Result<()> {
         let mut read = || {
+            self.check_read()?;
             let mut file = File::open(path)?;
             let mut piece = vec![0_u8; 1 << 20];
             loop {
@@ -278,8 +290,8 @@ impl Fs {
     /// Bytes that may still be written to the file system of `path`.
     pub(crate) fn free_bytes(&self, path: &Path) -> Option<u64> {
         #[cfg(any(test, feature = "testing"))]
-        if self.faults.as_ref().is_some_and(|faults| faults.is_disk_full()) {
-            return Some(0);
+        if let Some(free) = self.faults.as_ref().and_then(|faults| faults.free_bytes()) {
+            return Some(free);
         }
         let answer = rustix::fs::statvfs(path).ok()?;
         Some(answer.f_bavail.saturating_mul(answer.f_frsize))

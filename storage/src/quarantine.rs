@@ -74,7 +74,7 @@ impl Quarantine {
     /// Copies bytes of a file that stays where it is. Doing it again after a restart changes nothing.
     pub(crate) fn copy(&self, name: &str, bytes: &[u8], sidecar: &Sidecar) -> Result<()> {
         let target = self.folder.join(name);
-        if self.read_only || self.fs.size(&sidecar_path(&target)).is_some() {
+        if self.read_only || self.fs.size(&sidecar_path(&target))?.is_some() {
             return Ok(());
         }
         self.make_folder()?;
@@ -90,7 +90,7 @@ impl Quarantine {
         self.make_folder()?;
         let target = self.folder.join(flat_name(&sidecar.source));
         self.write_sidecar(&target, sidecar)?;
-        if self.fs.size(file).is_some() {
+        if self.fs.size(file)?.is_some() {
             self.fs.rename(file, &target)?;
             self.fs.sync_dir(&self.folder)?;
             self.fs.sync_dir(parent(file))?;

@@ -33,6 +33,7 @@ struct State {
     crash_at: Option<u64>,
     crashed: bool,
     disk_full: bool,
+    free_bytes: Option<u64>,
     /// Kept only where a test wants to cut the power.
     unsynced: Option<power::Unsynced>,
 }
@@ -58,11 +59,18 @@ impl Faults {
         let mut state = self.state();
         state.faults.clear();
         state.disk_full = false;
+        state.free_bytes = None;
     }
 
     /// Makes every write and creation fail with `ENOSPC` until [`Faults::heal`].
     pub fn fill_disk(&self) {
         self.state().disk_full = true;
+    }
+
+    /// Makes the file system say that this much is free, and more with each file that is removed, until
+    /// [`Faults::heal`]. Writes still succeed: it is for those who ask before they write.
+    pub fn leave_free(&self, bytes: u64) {
+        self.state().free_bytes = Some(bytes);
     }
 
     /// From the operation of this number on (counted from 1 over all kinds), nothing works: the process is dead
@@ -85,7 +93,11 @@ impl Faults {
     }
 
     pub(super) fn note(&self, event: &Event<'_>) -> io::Result<()> {
-        self.state().unsynced.as_mut().map_or(Ok(()), |unsynced| unsynced.note(event))
+        let mut state = self.state();
+        if let (Event::Removed(path), Some(free)) = (event, &mut state.free_bytes) {
+            *free = free.saturating_add(std::fs::metadata(path).map_or(0, |removed| removed.len()));
+        }
+        state.unsynced.as_mut().map_or(Ok(()), |unsynced| unsynced.note(event))
     }
 
     /// Whether the crash has happened.
@@ -98,8 +110,10 @@ impl Faults {
         self.state().operations
     }
 
-    pub(super) fn is_disk_full(&self) -> bool {
-        self.state().disk_full
+    /// What the file system says is free, when a test has a say in it.
+    pub(super) fn free_bytes(&self) -> Option<u64> {
+        let state = self.state();
+        if state.disk_full { Some(0) } else { state.free_bytes }
     }
 
     pub(super) fn gate(&self, operation: Operation) -> io::Result<()> {

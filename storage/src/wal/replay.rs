@@ -222,7 +222,7 @@ impl Replayer<'_> {
 
     /// Gives back the preallocated room. Failing is harmless: the next segment records where this one ends.
     fn cut(&self, path: &Path, length: u64) {
-        if self.read_only || self.fs.size(path) == Some(length) {
+        if self.read_only || matches!(self.fs.size(path), Ok(Some(size)) if size == length) {
             return;
         }
         if let Err(error) = self.fs.truncate(path, length) {

@@ -2,8 +2,11 @@
 
 use std::fs;
 
+use std::sync::Arc;
+
 use super::support::{Home, append, expected, found};
 use crate::StorageError;
+use crate::testing::{FaultKind, Faults, Operation};
 
 /// Scenario: the last frame of the log is cut short, as a crash in the middle of a write leaves it.
 /// Guarantees: the frames before it are there, there is no hole, and writing goes on.
@@ -128,6 +131,50 @@ async fn a_reported_file_is_set_aside_if_it_is_damaged() {
     assert_eq!(found(&store.snapshot()), expected([(2, 40), (3, 1)]));
 }
 
+/// Scenario: a query reports a damaged file, and the store's own look at it fails with an I/O error; then it works again.
+/// Guarantees: nothing is set aside on an error that may pass; once the file can be read, its damage is found.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_error_that_may_pass_sets_no_file_aside() {
+    let home = Home::new();
+    let faults = Arc::new(Faults::default());
+    let store = home.open_with(Arc::clone(&faults)).await.unwrap();
+    append(&store, 1, 40).await.unwrap();
+    store.flush().await.unwrap();
+    let file = store.snapshot().files[0].path.clone();
+    let path = store.snapshot().table_dir.join(&file);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[50] ^= 0xFF;
+    fs::write(&path, bytes).unwrap();
+    faults.fail(Operation::Read, 0, 1, FaultKind::Io);
+    assert!(!store.report_damaged(&file, "query failed").await.unwrap());
+    assert!(store.snapshot().holes.is_empty() && home.quarantined().is_empty());
+    assert!(store.report_damaged(&file, "query failed").await.unwrap());
+    assert_eq!(store.snapshot().holes.len(), 1);
+}
+
+/// Scenario: at open, every single read fails once with an I/O error, one after the other.
+/// Guarantees: the open fails or the store is whole; never is a data file or a request set aside for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_error_at_open_sets_nothing_aside() {
+    let home = Home::new();
+    let store = home.open().await;
+    append(&store, 1, 4).await.unwrap();
+    store.flush().await.unwrap();
+    append(&store, 2, 4).await.unwrap();
+    drop(store);
+    let mut failed = 0;
+    for skip in 0..40 {
+        let faults = Arc::new(Faults::default());
+        faults.fail(Operation::Read, skip, 1, FaultKind::Io);
+        failed += usize::from(home.open_with(faults).await.is_err());
+        assert!(home.quarantined().is_empty(), "read {skip}");
+        let store = home.open().await;
+        assert_eq!(found(&store.snapshot()), expected([(1, 4), (2, 4)]), "read {skip}");
+        assert!(store.snapshot().holes.is_empty(), "read {skip}: {:?}", store.snapshot().holes);
+    }
+    assert!(failed > 0);
+}
+
 /// Scenario: the newest entry of the Delta log is cut short by hand.
 /// Guarantees: the open fails with an error that names the table, and does not panic or write.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -140,7 +187,7 @@ async fn a_broken_delta_log_is_an_error() {
     drop(home.open().await);
     let entry = home.config.data_dir.join("spans/_delta_log/00000000000000000001.json");
     fs::write(&entry, b"{\"add\": {\"path\"").unwrap();
-    let outcome = home.open_with(std::sync::Arc::default()).await;
+    let outcome = home.open_with(Arc::default()).await;
     assert!(matches!(outcome, Err(StorageError::Table { .. })), "{outcome:?}");
 }
 
@@ -157,7 +204,7 @@ async fn a_lost_delta_log_costs_no_data_file() {
     drop(home.open().await);
     let spans = home.config.data_dir.join("spans");
     fs::remove_dir_all(spans.join("_delta_log")).unwrap();
-    let outcome = home.open_with(std::sync::Arc::default()).await;
+    let outcome = home.open_with(Arc::default()).await;
     assert!(matches!(&outcome, Err(StorageError::Corrupt { reason, .. }) if reason.contains("restore")), "{outcome:?}");
     assert!(spans.join(file).exists());
 }

@@ -95,8 +95,8 @@ async fn a_full_disk_refuses_until_there_is_room() {
     assert_eq!(store.status().read_only, None);
 }
 
-/// Scenario: the disk is full when a new segment is needed and old segments are covered by files but young.
-/// Guarantees: they are given up for the room, and requests go on.
+/// Scenario: segments are covered by files, first young, then older than retried requests are remembered for.
+/// Guarantees: they are kept while young and go by themselves after, and nothing is lost with them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn covered_segments_go_once_they_are_old() {
     let home = Home::new();
@@ -114,6 +114,44 @@ async fn covered_segments_go_once_they_are_old() {
     drop(store);
     let store = home.open().await;
     assert_eq!(found(&store.snapshot()), expected((0..400).map(|seed| (seed, 1))));
+}
+
+/// Scenario: the disk runs out of room for another segment before anything is in files; then a flush covers the segments,
+/// which are young enough to be kept for retried requests.
+/// Guarantees: they are given up, and requests are welcome again without any other room being made.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn covered_segments_make_room_on_a_full_disk() {
+    let home = Home::new();
+    let faults = Arc::new(Faults::default());
+    let store = home.open_with(Arc::clone(&faults)).await.unwrap();
+    append(&store, 0, 1).await.unwrap();
+    faults.leave_free(home.config.wal_segment_bytes / 2 * 3);
+    let mut stored = 1;
+    while append(&store, stored, 1).await.is_ok() {
+        stored += 1;
+    }
+    assert!(matches!(store.pressure(), Pressure::Busy { reason } if reason.contains("disk is full")));
+    store.flush().await.unwrap();
+    super::support::eventually(|| store.pressure() == Pressure::Ready).await;
+    append(&store, stored, 1).await.unwrap();
+    assert_eq!(found(&store.snapshot()), expected((0..=stored).map(|seed| (seed, 1))));
+}
+
+/// Scenario: a write, then the sync, of a flush's Parquet file fails.
+/// Guarantees: no part of the file stays on the disk, which may need the room.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failed_flush_leaves_no_temporary_file() {
+    for operation in [Operation::Write, Operation::Sync] {
+        let home = Home::new();
+        let faults = Arc::new(Faults::default());
+        let store = home.open_with(Arc::clone(&faults)).await.unwrap();
+        append(&store, 1, 4).await.unwrap();
+        faults.fail(operation, 0, 1, FaultKind::NoSpace);
+        assert!(matches!(store.flush().await, Err(StorageError::DiskFull { .. })), "{operation:?}");
+        assert_eq!(home.data_files(), Vec::<std::path::PathBuf>::new(), "{operation:?}");
+        store.flush().await.unwrap();
+        assert_eq!(found(&store.snapshot()), expected([(1, 4)]));
+    }
 }
 
 /// Scenario: every single disk operation of a flush fails, one after the other, with EIO and with ENOSPC.
