@@ -67,14 +67,15 @@ fn try_write(fs: &Fs, table_dir: &Path, path: &str, hour: &str, batches: &[&Buff
     done.file.sync_all()?;
     fs.rename(&temporary, &target)?;
     fs.sync_dir(folder)?;
+    let content_hash = done.hash.digest128();
     let file = DataFile {
         path: path.to_owned(),
         size_bytes: done.bytes,
         rows: batches.iter().map(|buffered| buffered.batch.len() as u64).sum(),
         start_range: ranges.start,
         received_hour: hour.to_owned(),
+        content_hash: Some(content_hash),
     };
-    let content_hash = done.hash.digest128();
     Ok(NewFile { file, content_hash, received_range: ranges.received, duration_range: ranges.duration })
 }
 

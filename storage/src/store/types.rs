@@ -87,6 +87,8 @@ pub struct DataFile {
     pub start_range: Option<(i64, i64)>,
     /// The partition value `received_hour`.
     pub received_hour: String,
+    /// xxh3-128 of its bytes, when the log has it: files of other writers come without.
+    pub content_hash: Option<u128>,
 }
 
 /// One consistent view: no accepted span is missing, none stands twice.

@@ -114,6 +114,7 @@ pub(super) fn existing(add: &Add) -> Added {
 fn of_log(path: String, size: i64, stats: Option<&str>, hour: Option<String>, tag: Option<&str>) -> Added {
     let stats: Value = stats.and_then(|stats| serde_json::from_str(stats).ok()).unwrap_or_default();
     let bound = |name: &str| stats.get(name)?.get(col::START)?.as_i64();
+    let content_hash = tag.and_then(|tag| u128::from_str_radix(tag, 16).ok());
     Added {
         file: DataFile {
             path: decode_path(&path),
@@ -121,8 +122,9 @@ fn of_log(path: String, size: i64, stats: Option<&str>, hour: Option<String>, ta
             rows: stats.get("numRecords").and_then(Value::as_u64).unwrap_or(0),
             start_range: bound("minValues").zip(bound("maxValues")),
             received_hour: hour.unwrap_or_default(),
+            content_hash,
         },
-        content_hash: tag.and_then(|tag| u128::from_str_radix(tag, 16).ok()),
+        content_hash,
     }
 }
 
