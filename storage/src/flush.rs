@@ -13,6 +13,7 @@ use tokio::sync::Mutex;
 
 use crate::buffer::{Buffer, Buffered, Pending};
 use crate::fs::{Fs, TEMPORARY_SUFFIX};
+use crate::index::{Indexes, Keeper};
 use crate::parquet::writer::{self, NewFile};
 use crate::partition;
 use crate::table::{Settled, Table};
@@ -28,6 +29,7 @@ pub(crate) struct Flusher {
     pub(crate) segments: Arc<Segments>,
     /// Holding it makes a flush the only one.
     pub(crate) table: Mutex<Table>,
+    pub(crate) keeper: Arc<Keeper>,
     pub(crate) flushes: AtomicU64,
     pub(crate) failures: AtomicU64,
 }
@@ -61,7 +63,7 @@ impl Flusher {
     async fn settle(&self, table: &mut Table) -> Result<()> {
         match table.settle().await? {
             Some(Settled::Stands(watermark)) => self.buffer.flushed(watermark, table.files().to_vec()),
-            Some(Settled::Failed(files)) => remove_uncommitted(&self.fs, table.dir(), &files),
+            Some(Settled::Failed(files)) => remove_uncommitted(&self.fs, self.keeper.indexes(), table.dir(), &files),
             None => {}
         }
         Ok(())
@@ -74,12 +76,13 @@ impl Flusher {
             Ok(commit) => commit,
             Err(error) => {
                 if !table.is_unsettled() {
-                    remove_uncommitted(&self.fs, table.dir(), &new);
+                    remove_uncommitted(&self.fs, self.keeper.indexes(), table.dir(), &new);
                 }
                 return Err(error);
             }
         };
         self.buffer.flushed(watermark, table.files().to_vec());
+        new.iter().for_each(|new| self.keeper.want_missing(std::slice::from_ref(&new.file)));
         if commit.durable {
             self.segments.cover(watermark);
         }
@@ -87,8 +90,8 @@ impl Flusher {
     }
 
     async fn write_files(&self, table_dir: PathBuf, pending: Pending) -> Result<Vec<NewFile>> {
-        let fs = self.fs.clone();
-        let write = move || write_partitions(&fs, &table_dir, &pending.batches);
+        let (fs, indexes) = (self.fs.clone(), self.keeper.indexes().clone());
+        let write = move || write_partitions(&fs, &indexes, &table_dir, &pending.batches);
         tokio::task::spawn_blocking(write).await.map_err(|error| stopped(&error))?
     }
 
@@ -105,17 +108,17 @@ fn stopped(error: &tokio::task::JoinError) -> StorageError {
 }
 
 /// One file for each hour of reception.
-fn write_partitions(fs: &Fs, table_dir: &Path, batches: &[Buffered]) -> Result<Vec<NewFile>> {
+fn write_partitions(fs: &Fs, indexes: &Indexes, table_dir: &Path, batches: &[Buffered]) -> Result<Vec<NewFile>> {
     let mut hours: BTreeMap<String, Vec<&Buffered>> = BTreeMap::new();
     for buffered in batches {
         hours.entry(partition::received_hour(buffered.received)).or_default().push(buffered);
     }
     let mut new = Vec::with_capacity(hours.len());
     for (hour, batches) in hours {
-        match write_partition(fs, table_dir, &hour, &batches) {
+        match write_partition(fs, indexes, table_dir, &hour, &batches) {
             Ok(file) => new.push(file),
             Err(error) => {
-                remove_uncommitted(fs, table_dir, &new);
+                remove_uncommitted(fs, indexes, table_dir, &new);
                 return Err(error);
             }
         }
@@ -123,17 +126,23 @@ fn write_partitions(fs: &Fs, table_dir: &Path, batches: &[Buffered]) -> Result<V
     Ok(new)
 }
 
-fn write_partition(fs: &Fs, table_dir: &Path, hour: &str, batches: &[&Buffered]) -> Result<NewFile> {
+fn write_partition(fs: &Fs, indexes: &Indexes, table_dir: &Path, hour: &str, batches: &[&Buffered]) -> Result<NewFile> {
     let first_seq = batches.first().map_or(0, |buffered| buffered.seq);
     let last_seq = batches.last().map_or(0, |buffered| buffered.seq);
     let path = partition::file_path(hour, first_seq, last_seq, rand::random());
-    writer::write(fs, table_dir, &path, hour, batches)
+    let (new, index) = writer::write(fs, table_dir, &path, hour, batches)?;
+    // The spans are what counts: an index that cannot be written now is made from the file later.
+    if let Err(error) = indexes.write(&new, index) {
+        tracing::warn!(path = %new.file.path, %error, "a file is committed without its index");
+    }
+    Ok(new)
 }
 
 /// Files that will be written anew; one that cannot be removed now is removed at the next open.
-fn remove_uncommitted(fs: &Fs, table_dir: &Path, new: &[NewFile]) {
+fn remove_uncommitted(fs: &Fs, indexes: &Indexes, table_dir: &Path, new: &[NewFile]) {
     for file in new {
-        if let Err(error) = fs.remove(&table_dir.join(&file.file.path)) {
+        let removed = fs.remove(&table_dir.join(&file.file.path)).and_then(|()| indexes.remove(&file.file.path));
+        if let Err(error) = removed {
             tracing::warn!(path = %file.file.path, %error, "an uncommitted file is left");
         }
     }

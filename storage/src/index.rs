@@ -4,55 +4,173 @@
 //! `<data_dir>/index/<received_hour>/<file stem>.idx` lies outside the Delta table's folder, where other engines'
 //! VACUUM does not look. It can be made from the data file at any time: a missing, damaged or older one is made again in
 //! the background, and until then questions are answered by the data file itself. Losing one is never losing data.
+//!
+//! - `builder` gathers a sidecar in one pass over the rows; `merge` makes one of several without reading rows;
+//! - `table` holds keys and runs in checked blocks, `filter` says which files have a trace, `catalogue` lists names;
+//! - `tail` is the part that readers keep in memory; `file` answers from it;
+//! - `rebuild` makes a sidecar from its data file, and `keeper` sees to it that every file has one.
+
+mod bits;
+mod builder;
+mod catalogue;
+mod file;
+mod filter;
+mod keeper;
+mod merge;
+mod parts;
+mod rebuild;
+mod table;
+mod tail;
+mod term;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 
-use crate::fs::Fs;
+pub use catalogue::{Catalogue, Names, OperationName, VersionName};
+pub use file::{Block, FileIndex, Found, TraceKeys};
+pub use table::Run;
+pub use tail::Bounds;
+pub use term::Term;
+
+pub(crate) use builder::Builder;
+pub(crate) use keeper::Keeper;
+pub(crate) use tail::BLOCK_ROWS;
+
+use crate::fs::{Fs, FsFile, TEMPORARY_SUFFIX, parent, temporary_name};
 use crate::parquet::writer::NewFile;
-use crate::{DataFile, Result, StorageError};
+use crate::{DataFile, Result};
+use merge::Input;
+use parts::Source;
+use tail::{Identity, Tail};
 
 /// Folder of the sidecars, below the data folder.
 pub(crate) const FOLDER: &str = "index";
+const SUFFIX: &str = ".idx";
 
 /// The sidecars of one data folder.
 #[derive(Debug, Clone)]
-pub(crate) struct Indexes {
+pub struct Indexes {
     fs: Fs,
     folder: PathBuf,
 }
 
-#[expect(dead_code, reason = "compaction and retention are the first callers")]
 impl Indexes {
     /// The sidecars below `data_dir`.
     pub(crate) fn new(fs: Fs, data_dir: &Path) -> Self {
         Self { fs, folder: data_dir.join(FOLDER) }
     }
 
+    /// The sidecar of a data file.
+    ///
+    /// # Errors
+    /// [`crate::StorageError::Io`], also when there is none; [`crate::StorageError::Corrupt`] when it is damaged, of
+    /// another version or of another file. Ask the data file then, and tell [`crate::Store::report_unindexed`].
+    pub fn open(&self, file: &DataFile) -> Result<FileIndex> {
+        FileIndex::open(self.source(&file.path), file)
+    }
+
+    /// Writes the sidecar of a new data file, of whose rows `builder` has seen all.
+    ///
+    /// # Errors
+    /// [`crate::StorageError::Io`], [`crate::StorageError::DiskFull`]; nothing is left under the sidecar's name then.
+    pub(crate) fn write(&self, target: &NewFile, builder: Builder) -> Result<()> {
+        let identity = Identity { content_hash: target.content_hash, size_bytes: target.file.size_bytes };
+        self.put(&target.file.path, |file, path| {
+            builder.finish(identity, file).map_err(|error| crate::fs::io_error("write", path, error))
+        })
+    }
+
     /// Writes the sidecar of `target`, whose row groups are those of `inputs`, all of them and in this order, copied
     /// byte for byte. No data file is read; rows of later inputs shift by the rows of the earlier ones.
     ///
     /// # Errors
-    /// [`StorageError::Io`], [`StorageError::DiskFull`]; [`StorageError::Corrupt`] when an input's sidecar is missing
-    /// or damaged. Nothing is left under the target's name then; go on without, the sidecar is made in the background.
+    /// As [`Indexes::write`]; [`crate::StorageError::Corrupt`] or [`crate::StorageError::Io`] when an input's sidecar is
+    /// damaged or missing. Go on without: the sidecar is then made in the background.
+    #[cfg_attr(not(test), expect(dead_code, reason = "compaction is the caller"))]
     pub(crate) fn merge(&self, inputs: &[&DataFile], target: &NewFile) -> Result<()> {
-        let path = self.path_of(&target.file.path);
-        let reason = format!("{} sidecars are not merged", inputs.len());
-        Err(StorageError::Corrupt { path, reason })
+        let identity = Identity { content_hash: target.content_hash, size_bytes: target.file.size_bytes };
+        let input = |file: &&DataFile| {
+            let source = self.source(&file.path);
+            Ok(Input { tail: Tail::read(&source, file)?.0, source })
+        };
+        let inputs = inputs.iter().map(input).collect::<Result<Vec<Input>>>()?;
+        self.put(&target.file.path, |file, path| merge::merge(&inputs, identity, file, path))
     }
 
     /// Removes the sidecar of the data file at `path` (below the table's folder), if there is one.
     ///
     /// # Errors
-    /// [`StorageError::Io`] when it is there and cannot be removed; the next open removes it.
+    /// [`crate::StorageError::Io`] when it is there and cannot be removed; the next open removes it.
     pub(crate) fn remove(&self, path: &str) -> Result<()> {
         self.fs.remove(&self.path_of(path))
     }
 
+    /// Removes what belongs to none of `files`; returns how many there were.
+    ///
+    /// # Errors
+    /// [`crate::StorageError::Io`] when a folder cannot be listed or a file not removed.
+    pub(crate) fn remove_strays(&self, files: &[DataFile]) -> Result<usize> {
+        let wanted: std::collections::HashSet<PathBuf> = files.iter().map(|file| self.path_of(&file.path)).collect();
+        let mut removed = 0;
+        for hour in self.fs.list(&self.folder)? {
+            let folder = self.folder.join(hour);
+            let ours = |name: &String| name.ends_with(SUFFIX) || name.ends_with(TEMPORARY_SUFFIX);
+            for path in self.fs.list(&folder)?.iter().filter(|name| ours(name)).map(|name| folder.join(name)) {
+                if !wanted.contains(&path) {
+                    self.fs.remove(&path)?;
+                    removed += 1;
+                }
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Bytes of the sidecar of the data file at `path`; none when there is no sidecar.
+    pub fn size_of(&self, path: &str) -> Option<u64> {
+        self.fs.size(&self.path_of(path)).ok().flatten()
+    }
+
+    fn source(&self, path: &str) -> Source {
+        Source::File(self.fs.clone(), self.path_of(path))
+    }
+
     /// Where the sidecar of the data file at `path` lies.
-    fn path_of(&self, path: &str) -> PathBuf {
+    pub(crate) fn path_of(&self, path: &str) -> PathBuf {
         let (partition, name) = path.rsplit_once('/').unwrap_or(("", path));
         let hour = partition.split_once('=').map_or(partition, |(_, hour)| hour);
         let stem = name.strip_suffix(".parquet").unwrap_or(name);
-        self.folder.join(hour).join(format!("{stem}.idx"))
+        self.folder.join(hour).join(format!("{stem}{SUFFIX}"))
+    }
+
+    /// Writes a whole sidecar under a temporary name, then gives it its own.
+    fn put(&self, path: &str, write: impl FnOnce(Buffered, &Path) -> Result<Buffered>) -> Result<()> {
+        let target = self.path_of(path);
+        let folder = parent(&target);
+        if !folder.is_dir() {
+            self.fs.create_dir_all(folder)?;
+            self.fs.sync_dir(&self.folder)?;
+            self.fs.sync_dir(parent(&self.folder))?;
+        }
+        let temporary = temporary_name(&target);
+        self.fs.remove(&temporary)?;
+        let file = Buffered::with_capacity(WRITE_BYTES, self.fs.create(&temporary)?);
+        let written = write(file, &temporary).and_then(|file| {
+            let file = file.into_inner().map_err(std::io::IntoInnerError::into_error);
+            file.map_err(|error| crate::fs::io_error("write", &temporary, error))?.sync_all()?;
+            self.fs.rename(&temporary, &target)?;
+            self.fs.sync_dir(folder)
+        });
+        if written.is_err()
+            && let Err(error) = self.fs.remove(&temporary)
+        {
+            tracing::warn!(%error, "a temporary file stays until the next start");
+        }
+        written
     }
 }
+
+/// 256 KiB at a time go to the disk.
+const WRITE_BYTES: usize = 256 << 10;
+
+type Buffered = std::io::BufWriter<FsFile>;

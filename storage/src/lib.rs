@@ -20,7 +20,7 @@ mod error;
 mod flush;
 mod fs;
 pub mod id;
-mod index;
+pub mod index;
 mod lock;
 mod parquet;
 mod partition;

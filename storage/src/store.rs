@@ -20,6 +20,7 @@ use crate::buffer::{Buffer, Buffered};
 use crate::dedup::{Answer, Claim, Dedup};
 use crate::flush::Flusher;
 use crate::fs::Fs;
+use crate::index::Keeper;
 use crate::lock::FolderLock;
 use crate::quarantine::{Quarantine, sidecar};
 use crate::table;
@@ -61,6 +62,7 @@ struct Shared {
     quarantine: Quarantine,
     quarantined: AtomicU64,
     table_dir: PathBuf,
+    keeper: Arc<Keeper>,
     /// Wakes the background task when enough bytes wait.
     flush_due: tokio::sync::Notify,
     _lock: FolderLock,
@@ -213,6 +215,14 @@ impl Store {
         Ok(true)
     }
 
+    /// Has the index of a committed data file made again, in the background: for one that is missing or damaged. Until
+    /// then the file is read without. Does nothing in a folder opened for reading only.
+    pub fn report_unindexed(&self, path: &str) {
+        if let Some(file) = self.shared.flusher.as_ref().and_then(|_| self.shared.buffer.file(path)) {
+            self.shared.keeper.want(&file);
+        }
+    }
+
     /// Stops taking writes, flushes, and releases the folder once the last handle is gone.
     ///
     /// # Errors
@@ -242,6 +252,7 @@ impl Shared {
             files: view.files,
             table_dir: self.table_dir.clone(),
             holes: view.holes,
+            indexes: self.keeper.indexes().clone(),
         };
         (snapshot, tail)
     }
@@ -301,6 +312,8 @@ impl Shared {
             wal_syncs,
             wal_sync_ns_total,
             wal_sync_ns_max,
+            indexes_made: self.keeper.made(),
+            index_failures: self.keeper.failed(),
         }
     }
 

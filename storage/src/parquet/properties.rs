@@ -6,12 +6,13 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use parquet::schema::types::ColumnPath;
 
+use crate::index::BLOCK_ROWS;
 use crate::schema::{SCHEMA_VERSION, SCHEMA_VERSION_KEY, col};
 
 /// 128 Ki rows, about 6 MB: what the writer holds in memory, and what a lookup that has no index reads at least.
-const ROW_GROUP_ROWS: usize = 128 << 10;
-/// 20,000 rows (or 1 MiB) a page: page statistics prune by time without making the index large.
-const PAGE_ROWS: usize = 20_000;
+pub(crate) const ROW_GROUP_ROWS: usize = 128 << 10;
+/// A page is a block of the index: what a lookup or a search skips or reads as one.
+pub(crate) const PAGE_ROWS: usize = BLOCK_ROWS as usize;
 /// 2 MiB hold the 16-byte ids of 100,000 traces, so that trace ids of a row group stay dictionary-coded.
 const DICTIONARY_BYTES: usize = 2 << 20;
 /// Span names and routes are told apart by their first 64 bytes.

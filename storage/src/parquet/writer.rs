@@ -8,9 +8,10 @@ use arrow::datatypes::Int64Type;
 use parquet::arrow::ArrowWriter;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::properties;
+use super::properties::{self, PAGE_ROWS, ROW_GROUP_ROWS};
 use crate::buffer::Buffered;
 use crate::fs::{Fs, FsFile, io_error, parent, temporary_name};
+use crate::index::Builder;
 use crate::schema::{col, memory_schema};
 use crate::{DataFile, Result};
 
@@ -30,12 +31,18 @@ pub(crate) struct NewFile {
     pub(crate) duration_range: Range,
 }
 
-/// Writes the batches to `path` below `table_dir`.
+/// Writes the batches to `path` below `table_dir`, and gathers their sidecar on the way.
 ///
 /// # Errors
 /// [`crate::StorageError::Io`], [`crate::StorageError::DiskFull`], [`crate::StorageError::Parquet`]; what was written until then
 /// is removed, since a disk that ran full needs the room.
-pub(crate) fn write(fs: &Fs, table_dir: &Path, path: &str, hour: &str, batches: &[&Buffered]) -> Result<NewFile> {
+pub(crate) fn write(
+    fs: &Fs,
+    table_dir: &Path,
+    path: &str,
+    hour: &str,
+    batches: &[&Buffered],
+) -> Result<(NewFile, Builder)> {
     let written = try_write(fs, table_dir, path, hour, batches);
     if written.is_err() {
         let temporary = temporary_name(&table_dir.join(path));
@@ -46,7 +53,7 @@ pub(crate) fn write(fs: &Fs, table_dir: &Path, path: &str, hour: &str, batches: 
     written
 }
 
-fn try_write(fs: &Fs, table_dir: &Path, path: &str, hour: &str, batches: &[&Buffered]) -> Result<NewFile> {
+fn try_write(fs: &Fs, table_dir: &Path, path: &str, hour: &str, batches: &[&Buffered]) -> Result<(NewFile, Builder)> {
     let target = table_dir.join(path);
     let folder = parent(&target);
     if !folder.is_dir() {
@@ -58,10 +65,18 @@ fn try_write(fs: &Fs, table_dir: &Path, path: &str, hour: &str, batches: &[&Buff
     let hashing = Hashing { file: fs.create(&temporary)?, hash: Xxh3::new(), bytes: 0 };
     let mut writer = ArrowWriter::try_new_with_options(hashing, memory_schema(), properties::options())?;
     let mut ranges = Ranges::default();
+    let mut pieces = Pieces::default();
+    let mut index = Builder::default();
     for buffered in batches {
         let batch = buffered.batch.record_batch();
         ranges.add(batch);
-        writer.write(batch).map_err(|error| disk_full(error, &temporary))?;
+        for (piece, begins_row_group) in pieces.of(batch) {
+            if begins_row_group {
+                index.begin_row_group();
+            }
+            index.push(&piece)?;
+            writer.write(&piece).map_err(|error| disk_full(error, &temporary))?;
+        }
     }
     let done = writer.into_inner().map_err(|error| disk_full(error, &temporary))?;
     done.file.sync_all()?;
@@ -76,7 +91,30 @@ fn try_write(fs: &Fs, table_dir: &Path, path: &str, hour: &str, batches: &[&Buff
         received_hour: hour.to_owned(),
         content_hash: Some(content_hash),
     };
-    Ok(NewFile { file, content_hash, received_range: ranges.received, duration_range: ranges.duration })
+    let new = NewFile { file, content_hash, received_range: ranges.received, duration_range: ranges.duration };
+    Ok((new, index))
+}
+
+/// Cuts batches where a page ends, so that pages of all columns begin at the same rows: the blocks of the index.
+#[derive(Debug, Default)]
+struct Pieces {
+    rows: usize,
+}
+
+impl Pieces {
+    /// The pieces of the next batch; whether each begins a row group.
+    fn of(&mut self, batch: &RecordBatch) -> Vec<(RecordBatch, bool)> {
+        let mut pieces = Vec::new();
+        let mut at = 0;
+        while at < batch.num_rows() {
+            let room = PAGE_ROWS - self.rows % PAGE_ROWS;
+            let piece = batch.slice(at, room.min(batch.num_rows() - at));
+            at += piece.num_rows();
+            pieces.push((piece.clone(), self.rows.is_multiple_of(ROW_GROUP_ROWS)));
+            self.rows += piece.num_rows();
+        }
+        pieces
+    }
 }
 
 /// Parquet wraps I/O errors; a full disk must stay recognisable.

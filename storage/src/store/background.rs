@@ -25,6 +25,7 @@ const BACKOFF_MAX: Duration = Duration::from_secs(30);
 pub(super) struct Background {
     stop: CancellationToken,
     task: task::JoinHandle<()>,
+    keeper: task::JoinHandle<()>,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -38,7 +39,9 @@ impl Background {
             shared.health.refuse_writes(format!("the wal thread cannot be started: {error}"));
         }
         let task = task::spawn(run(Arc::clone(shared), stop.clone()));
-        Self { stop, task, writer: spawned.ok() }
+        let keeper = Arc::clone(&shared.keeper).run(Arc::clone(&shared.buffer), stop.clone());
+        let keeper = task::spawn(keeper);
+        Self { stop, task, keeper, writer: spawned.ok() }
     }
 
     /// Waits until every queued request is answered and no flush runs.
@@ -52,6 +55,9 @@ impl Background {
         self.stop.cancel();
         if let Err(error) = (&mut self.task).await {
             tracing::error!(%error, "the flush task ended in a panic");
+        }
+        if let Err(error) = (&mut self.keeper).await {
+            tracing::error!(%error, "the task that makes indexes ended in a panic");
         }
     }
 }

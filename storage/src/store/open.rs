@@ -12,6 +12,7 @@ use crate::buffer::Buffer;
 use crate::dedup::Dedup;
 use crate::flush::{self, Flusher};
 use crate::fs::{Fs, parent};
+use crate::index::{Indexes, Keeper};
 use crate::lock::FolderLock;
 use crate::quarantine::{Quarantine, Sidecar, sidecar};
 use crate::table::{self, Table};
@@ -58,6 +59,10 @@ pub(super) async fn writable(
     let orphans = flush::remove_orphans(&fs, &table, watermark)?;
     if orphans > 0 {
         tracing::info!(orphans, "removed files of a flush that was cut short");
+    }
+    let indexes = Indexes::new(fs.clone(), &config.data_dir);
+    if let Err(error) = indexes.remove_strays(table.files()) {
+        tracing::warn!(%error, "indexes of files that are gone stay until the next start");
     }
     let opening = Opening { config, clock, replay, fs, quarantine, read_only: false };
     let (opening, found) = opening.find(table.files().to_vec(), table.dir().to_owned(), watermark).await?;
@@ -137,7 +142,7 @@ impl Opening {
     fn share(
         self,
         found: Found,
-        flusher: impl FnOnce(&Self, &Arc<Buffer>, &Arc<Segments>) -> Option<Flusher>,
+        flusher: impl FnOnce(&Self, &Arc<Buffer>, &Arc<Segments>, &Arc<Keeper>) -> Option<Flusher>,
         lock: FolderLock,
     ) -> Shared {
         let buffer = Arc::new(Buffer::new(self.config.buffer_bytes_max, found.files, found.holes, found.watermark));
@@ -147,9 +152,12 @@ impl Opening {
         segments.restore(found.replayed.segments, found.watermark);
         let dedup = Dedup::new(self.config.dedup_window);
         dedup.restore(found.replayed.remembered, self.clock.now());
-        let flusher = flusher(&self, &buffer, &segments);
+        let table_dir = self.config.data_dir.join(table::FOLDER);
+        let keeper = Arc::new(Keeper::new(Indexes::new(self.fs.clone(), &self.config.data_dir), table_dir.clone()));
+        let flusher = flusher(&self, &buffer, &segments, &keeper);
         Shared {
-            table_dir: self.config.data_dir.join(table::FOLDER),
+            table_dir,
+            keeper,
             buffer,
             dedup,
             segments,
@@ -166,7 +174,7 @@ impl Opening {
     }
 
     fn show(self, found: Found, lock: FolderLock) -> Arc<Store> {
-        let shared = self.share(found, |_, _, _| None, lock);
+        let shared = self.share(found, |_, _, _, _| None, lock);
         shared.health.refuse_writes("the folder is open for reading only".to_owned());
         Arc::new(Store {
             shared: Arc::new(shared),
@@ -178,13 +186,14 @@ impl Opening {
 
     fn serve(self, table: Table, found: Found, lock: FolderLock) -> Arc<Store> {
         let resume = found.replayed.resume;
-        let flusher = |opening: &Self, buffer: &Arc<Buffer>, segments: &Arc<Segments>| {
+        let flusher = |opening: &Self, buffer: &Arc<Buffer>, segments: &Arc<Segments>, keeper: &Arc<Keeper>| {
             Some(Flusher {
                 fs: opening.fs.clone(),
                 clock: Arc::clone(&opening.clock),
                 buffer: Arc::clone(buffer),
                 segments: Arc::clone(segments),
                 table: tokio::sync::Mutex::new(table),
+                keeper: Arc::clone(keeper),
                 flushes: AtomicU64::new(0),
                 failures: AtomicU64::new(0),
             })

@@ -5,4 +5,5 @@ mod crash;
 mod damage;
 mod disk;
 mod files;
+mod indexes;
 mod support;

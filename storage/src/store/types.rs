@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::index::Indexes;
 use crate::{SpanBatch, UnixNanos};
 
 /// Encoding of a frame's payload.
@@ -102,6 +103,8 @@ pub struct Snapshot {
     pub table_dir: PathBuf,
     /// Files that were set aside and are therefore missing from answers, with the reason.
     pub holes: Vec<String>,
+    /// The indexes of the files.
+    pub indexes: Indexes,
 }
 
 /// Counters and states for `/metrics` and the status page.
@@ -135,4 +138,8 @@ pub struct StoreStatus {
     pub wal_sync_ns_total: u64,
     /// Longest of them.
     pub wal_sync_ns_max: u64,
+    /// Indexes made from their data files since start, since they were missing or damaged.
+    pub indexes_made: u64,
+    /// Indexes that could not be made since start; their files are scanned instead.
+    pub index_failures: u64,
 }
