@@ -38,6 +38,8 @@ pub struct ShopConfig {
     pub queue_batches: usize,
     /// How long a request may take.
     pub timeout: Duration,
+    /// How long a closing shop tries to send what it has left; what it cannot send by then is counted as dropped.
+    pub closing_time: Duration,
     /// When and how often requests are sent again.
     pub retry: RetryPolicy,
     /// History sent at start as fast as it is taken, as SDKs do after an outage; zero for none.
@@ -56,6 +58,7 @@ impl ShopConfig {
             batch_delay: Duration::from_secs(1),
             queue_batches: 256,
             timeout: Duration::from_secs(10),
+            closing_time: Duration::from_secs(5),
             retry: RetryPolicy::default(),
             backfill: Duration::ZERO,
         }
@@ -102,9 +105,6 @@ impl fmt::Debug for RunningShop {
     }
 }
 
-/// How long a closing shop tries to send what it has left.
-const CLOSING_TIME: Duration = Duration::from_secs(5);
-
 /// Opens the shop on the current Tokio runtime; it closes when `stop` is cancelled. Releases count from now.
 ///
 /// # Errors
@@ -124,7 +124,7 @@ pub fn run_shop(config: ShopConfig, now: Now, stop: CancellationToken) -> Result
         let backfill = floor::backfill(&config, &model, (origin, exporting.queues()), &progress, &stop);
         let floor = floor::Floor::new(&config, Arc::clone(&model), (origin, exporting.queues()), Arc::clone(&progress));
         tokio::join!(backfill, floor.run(now, &stop));
-        exporting.close(CLOSING_TIME).await;
+        exporting.close(config.closing_time).await;
     });
     Ok(RunningShop { progress: receiver, closed })
 }

@@ -31,6 +31,8 @@ pub(crate) enum Reply {
     Invalid,
     /// Reads it and closes the connection.
     HangUp,
+    /// Reads it and says nothing.
+    Never,
 }
 
 #[derive(Default)]
@@ -97,6 +99,7 @@ async fn answer(request: Request<Incoming>, seen: Arc<Seen>, script: Script) -> 
     let grpc = content_type(&head.headers) == "application/grpc";
     match reply {
         Reply::HangUp => Err(HungUp),
+        Reply::Never => std::future::pending().await,
         _ if grpc => Ok(grpc_answer(reply)),
         _ => Ok(http_answer(reply)),
     }

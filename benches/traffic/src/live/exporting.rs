@@ -23,6 +23,8 @@ pub(super) type Queues = BTreeMap<&'static str, mpsc::Sender<ExportRequest>>;
 pub(super) struct Exporting {
     queues: Queues,
     tasks: JoinSet<()>,
+    /// Cancelled when there is no more time to send anything.
+    closed: CancellationToken,
 }
 
 impl Exporting {
@@ -32,6 +34,7 @@ impl Exporting {
         stop: &CancellationToken,
     ) -> Result<Self, SetupError> {
         let (mut queues, mut tasks) = (BTreeMap::new(), JoinSet::new());
+        let closed = CancellationToken::new();
         for (number, service) in (0_u64..).zip(&SERVICES) {
             let (sender, queue) = mpsc::channel(config.queue_batches.max(1));
             queues.insert(service.name, sender);
@@ -41,24 +44,31 @@ impl Exporting {
                 rng: StdRng::seed_from_u64(config.seed ^ number),
                 progress: Arc::clone(progress),
                 stop: stop.clone(),
+                closed: closed.clone(),
             };
             tasks.spawn(worker.run(queue));
         }
-        Ok(Self { queues, tasks })
+        Ok(Self { queues, tasks, closed })
     }
 
     pub(super) fn queues(&self) -> Queues {
         self.queues.clone()
     }
 
-    /// Waits until the queues, which nobody fills any more, are empty, but no longer than `most`.
+    /// Waits until the queues, which nobody fills any more, are empty; after `most`, what is left is given up.
     pub(super) async fn close(mut self, most: Duration) {
         self.queues.clear();
-        let drained = async { while self.tasks.join_next().await.is_some() {} };
-        if tokio::time::timeout(most, drained).await.is_err() {
+        let closed = self.closed.clone();
+        let late = async move {
+            tokio::time::sleep(most).await;
             debug!("closed with batches left to send");
+            closed.cancel();
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = async { while self.tasks.join_next().await.is_some() {} } => {}
+            () = late => {}
         }
-        self.tasks.shutdown().await;
     }
 }
 
@@ -68,14 +78,26 @@ struct Worker {
     rng: StdRng,
     progress: Arc<watch::Sender<Progress>>,
     stop: CancellationToken,
+    closed: CancellationToken,
 }
 
 impl Worker {
     async fn run(mut self, mut queue: mpsc::Receiver<ExportRequest>) {
         while let Some(request) = queue.recv().await {
-            let body = self.exporter.prepare(&request.body);
-            let sent = send_until_answered(&self.exporter, body, &self.retry, &mut self.rng, &self.stop).await;
+            let sent = self.send(&request).await;
             self.note(&request, sent);
+        }
+    }
+
+    async fn send(&mut self, request: &ExportRequest) -> Sent {
+        let body = self.exporter.prepare(&request.body);
+        let sending = send_until_answered(&self.exporter, body, &self.retry, &mut self.rng, &self.stop);
+        tokio::select! {
+            biased;
+            () = self.closed.cancelled() => {
+                Sent { answer: Answer::Lost { reason: "the shop has closed".into() }, attempts: 1, lost_before: false }
+            }
+            sent = sending => sent,
         }
     }
 
