@@ -1,0 +1,302 @@
+//! [`SpanBatchBuilder`]: what a decoder appends spans to.
+
+use std::sync::Arc;
+
+use arrow::array::builder::{BinaryBuilder, Int32Builder, Int64Builder, StringBuilder};
+use arrow::array::{Array, ArrayRef, RecordBatch};
+
+use super::attributes::AttributeColumns;
+use super::groups::GroupColumns;
+use super::sparse::Sparse;
+use super::{ResourceRow, ScopeRow, SpanBatch, SpanRow};
+use crate::schema;
+use crate::{Result, SpanId};
+
+/// Builds a [`SpanBatch`] span by span. Call [`begin_resource`](Self::begin_resource) and
+/// [`begin_scope`](Self::begin_scope) before the first span of each group; without them the defaults hold.
+#[derive(Debug)]
+pub struct SpanBatchBuilder {
+    received_time_unix_nano: i64,
+    resources: GroupColumns,
+    scopes: GroupColumns,
+    trace_id: BinaryBuilder,
+    span_id: BinaryBuilder,
+    parent_span_id: BinaryBuilder,
+    trace_state: Sparse<StringBuilder>,
+    flags: Int64Builder,
+    name: StringBuilder,
+    kind: Int32Builder,
+    start: Int64Builder,
+    duration: Int64Builder,
+    raw_end: Sparse<Int64Builder>,
+    status_code: Int32Builder,
+    status_message: Sparse<StringBuilder>,
+    attributes: AttributeColumns,
+    events: Sparse<StringBuilder>,
+    links: Sparse<StringBuilder>,
+    dropped_attributes: Int64Builder,
+    dropped_events: Int64Builder,
+    dropped_links: Int64Builder,
+    anomalies: Int64Builder,
+}
+
+/// Arrow's builders begin with room for this many rows, which is 300 KiB over all columns. A smaller batch gives the
+/// rest back, or a thousand small requests would fill the hot buffer; a larger one is not worth the copies.
+const BUILDER_ROWS: usize = 1024;
+
+impl SpanBatchBuilder {
+    /// A builder for the spans of one request received at `received_time_unix_nano`.
+    pub fn new(received_time_unix_nano: i64) -> Self {
+        Self {
+            received_time_unix_nano,
+            resources: GroupColumns::new(7),
+            scopes: GroupColumns::new(4),
+            trace_id: BinaryBuilder::new(),
+            span_id: BinaryBuilder::new(),
+            parent_span_id: BinaryBuilder::new(),
+            trace_state: Sparse::new(),
+            flags: Int64Builder::new(),
+            name: StringBuilder::new(),
+            kind: Int32Builder::new(),
+            start: Int64Builder::new(),
+            duration: Int64Builder::new(),
+            raw_end: Sparse::new(),
+            status_code: Int32Builder::new(),
+            status_message: Sparse::new(),
+            attributes: AttributeColumns::new(),
+            events: Sparse::new(),
+            links: Sparse::new(),
+            dropped_attributes: Int64Builder::new(),
+            dropped_events: Int64Builder::new(),
+            dropped_links: Int64Builder::new(),
+            anomalies: Int64Builder::new(),
+        }
+    }
+
+    /// Starts a resource: spans appended from now on belong to it.
+    pub fn begin_resource(&mut self, row: &ResourceRow<'_>) {
+        let service = row.service_name.as_deref().unwrap_or(schema::UNKNOWN_SERVICE);
+        self.resources.begin([
+            Some(service),
+            row.service_namespace.as_deref(),
+            row.service_version.as_deref(),
+            row.service_instance_id.as_deref(),
+            row.environment.as_deref(),
+            row.attributes_json.as_deref(),
+            row.schema_url.as_deref(),
+        ]);
+    }
+
+    /// Starts an instrumentation scope: spans appended from now on belong to it.
+    pub fn begin_scope(&mut self, row: &ScopeRow<'_>) {
+        self.scopes.begin([
+            row.name.as_deref(),
+            row.version.as_deref(),
+            row.attributes_json.as_deref(),
+            row.schema_url.as_deref(),
+        ]);
+    }
+
+    /// Spans appended so far.
+    pub fn len(&self) -> usize {
+        self.resources.len()
+    }
+
+    /// Whether no span was appended yet.
+    pub fn is_empty(&self) -> bool {
+        self.resources.len() == 0
+    }
+
+    /// Appends one span to the current resource and scope.
+    pub fn append(&mut self, row: &SpanRow<'_>) {
+        let number = self.len();
+        self.append_to_groups();
+        self.trace_id.append_value(row.trace_id.as_bytes());
+        self.span_id.append_value(row.span_id.as_bytes());
+        self.parent_span_id.append_option(row.parent_span_id.as_ref().map(SpanId::as_bytes));
+        self.flags.append_value(i64::from(row.flags));
+        self.name.append_value(&row.name);
+        self.kind.append_value(row.kind);
+        self.status_code.append_value(row.status_code);
+        self.append_texts(number, row);
+        self.attributes.append(number, row.attributes);
+        self.dropped_attributes.append_value(i64::from(row.dropped_attributes_count));
+        self.dropped_events.append_value(i64::from(row.dropped_events_count));
+        self.dropped_links.append_value(i64::from(row.dropped_links_count));
+        let time_anomalies = self.append_times(number, row.start_time_unix_nano, row.end_time_unix_nano);
+        self.anomalies.append_value(row.anomalies | time_anomalies);
+    }
+
+    fn append_to_groups(&mut self) {
+        if self.resources.is_empty() {
+            self.begin_resource(&ResourceRow::default());
+        }
+        if self.scopes.is_empty() {
+            self.begin_scope(&ScopeRow::default());
+        }
+        self.resources.append_span();
+        self.scopes.append_span();
+    }
+
+    /// Texts that most spans have none of.
+    fn append_texts(&mut self, number: usize, row: &SpanRow<'_>) {
+        let texts = [
+            (&mut self.trace_state, nonempty(&row.trace_state)),
+            (&mut self.status_message, nonempty(&row.status_message)),
+            (&mut self.events, row.events_json),
+            (&mut self.links, row.links_json),
+        ];
+        for (column, text) in texts {
+            if let Some(text) = text {
+                column.set(number, text);
+            }
+        }
+    }
+
+    /// Appends start, duration and raw end; returns the anomaly bits that they give rise to.
+    fn append_times(&mut self, number: usize, start: u64, end: u64) -> i64 {
+        use schema::anomaly;
+        const DAY_NS: i64 = 86_400_000_000_000;
+        let (start_ns, end_ns) = (saturated(start), saturated(end));
+        let duration = end_ns.saturating_sub(start_ns).max(0);
+        let restored = start_ns.saturating_add(duration) == end_ns;
+        self.start.append_value(start_ns);
+        self.duration.append_value(duration);
+        if !restored {
+            self.raw_end.set(number, end_ns);
+        }
+        let bit = |holds: bool, bit: i64| if holds { bit } else { 0 };
+        bit(end < start, anomaly::END_BEFORE_START)
+            | bit(start == 0 || end == 0, anomaly::TIME_MISSING)
+            | bit(i64::try_from(start.max(end)).is_err(), anomaly::TIME_OVERFLOW)
+            | bit(start_ns > self.received_time_unix_nano.saturating_add(DAY_NS), anomaly::TIME_IN_FUTURE)
+    }
+
+    /// The batch of all spans appended.
+    ///
+    /// # Errors
+    /// [`crate::StorageError::Arrow`] when the arrays do not fit together, which would be a bug here.
+    pub fn finish(mut self) -> Result<SpanBatch> {
+        let rows = self.len();
+        let mut columns: Vec<ArrayRef> = vec![
+            Arc::new(self.trace_id.finish()),
+            Arc::new(self.span_id.finish()),
+            Arc::new(self.parent_span_id.finish()),
+            self.trace_state.finish(rows),
+            Arc::new(self.flags.finish()),
+            Arc::new(self.name.finish()),
+            Arc::new(self.kind.finish()),
+            Arc::new(self.start.finish()),
+            Arc::new(self.duration.finish()),
+            self.raw_end.finish(rows),
+            Arc::new(self.status_code.finish()),
+            self.status_message.finish(rows),
+        ];
+        columns.extend(self.resources.finish()?);
+        columns.extend(self.scopes.finish()?);
+        columns.extend(self.attributes.finish(rows)?);
+        columns.extend([
+            self.events.finish(rows),
+            self.links.finish(rows),
+            Arc::new(self.dropped_attributes.finish()),
+            Arc::new(self.dropped_events.finish()),
+            Arc::new(self.dropped_links.finish()),
+            Arc::new(arrow::array::Int64Array::from(vec![self.received_time_unix_nano; rows])),
+            Arc::new(self.anomalies.finish()),
+        ]);
+        if rows < BUILDER_ROWS {
+            columns.iter_mut().for_each(Array::shrink_to_fit);
+        }
+        Ok(SpanBatch(Arc::new(RecordBatch::try_new(schema::memory_schema(), columns)?)))
+    }
+}
+
+fn nonempty(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
+}
+
+fn saturated(time: u64) -> i64 {
+    i64::try_from(time).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::borrow::Cow;
+
+    use super::super::AttributeValue;
+    use crate::TraceId;
+    use crate::schema::{anomaly, col};
+    use arrow::array::AsArray;
+    use arrow::datatypes::Int64Type;
+
+    fn row<'a>(attributes: &'a [(Cow<'a, str>, AttributeValue<'a>)], start: u64, end: u64) -> SpanRow<'a> {
+        SpanRow {
+            trace_id: TraceId::from_bytes(&[1; 16]).unwrap(),
+            span_id: SpanId::from_bytes(&[2; 8]).unwrap(),
+            parent_span_id: None,
+            trace_state: "".into(),
+            flags: 1,
+            name: "GET /".into(),
+            kind: 2,
+            start_time_unix_nano: start,
+            end_time_unix_nano: end,
+            status_code: 0,
+            status_message: "".into(),
+            attributes,
+            events_json: None,
+            links_json: None,
+            dropped_attributes_count: 0,
+            dropped_events_count: 0,
+            dropped_links_count: 0,
+            anomalies: 0,
+        }
+    }
+
+    /// Scenario: a promoted key with its own type, one with another type, and an unknown key of each type.
+    /// Guarantees: the first gets its column; the others stay in the map with a letter each.
+    #[test]
+    fn attributes_go_to_their_column_or_the_map() {
+        let attributes = [
+            ("http.route".into(), AttributeValue::Text("/a".into())),
+            ("http.response.status_code".into(), AttributeValue::Text("200".into())),
+            ("x".into(), AttributeValue::Double(1.0)),
+        ];
+        let mut builder = SpanBatchBuilder::new(10);
+        builder.append(&row(&attributes, 5, 9));
+        let batch = builder.finish().unwrap();
+        let column = |name: &str| batch.record_batch().column_by_name(name).unwrap();
+        assert_eq!(column("http_route").as_string::<i32>().value(0), "/a");
+        assert!(column("http_response_status_code").is_null(0));
+        assert_eq!(column(col::ATTRIBUTE_TYPES).as_string::<i32>().value(0), "sd");
+        let entries = column(col::ATTRIBUTES).as_map().value(0);
+        assert_eq!(entries.column(1).as_string::<i32>().value(1), "1.0");
+    }
+
+    /// Scenario: a span that ends before it starts, and one with times past 2^63.
+    /// Guarantees: both are kept with duration 0, the raw end where it is needed, and the right bits.
+    #[test]
+    fn odd_times_are_kept_and_flagged() {
+        let mut builder = SpanBatchBuilder::new(10);
+        builder.append(&row(&[], 9, 5));
+        builder.append(&row(&[], u64::MAX, u64::MAX));
+        let batch = builder.finish().unwrap();
+        let numbers =
+            |name: &str| batch.record_batch().column_by_name(name).unwrap().as_primitive::<Int64Type>().clone();
+        assert_eq!(numbers(col::DURATION).values(), &[0, 0]);
+        assert_eq!(numbers(col::RAW_END).value(0), 5);
+        assert!(numbers(col::RAW_END).is_null(1));
+        assert_eq!(numbers(col::ANOMALIES).value(0), anomaly::END_BEFORE_START);
+        assert_eq!(numbers(col::ANOMALIES).value(1), anomaly::TIME_OVERFLOW | anomaly::TIME_IN_FUTURE);
+    }
+
+    /// Scenario: a batch of one span.
+    /// Guarantees: it takes memory like one span, not like the room its builders began with.
+    #[test]
+    fn a_small_batch_is_small() {
+        let mut builder = SpanBatchBuilder::new(10);
+        builder.append(&row(&[], 5, 9));
+        let bytes = builder.finish().unwrap().memory_bytes();
+        assert!(bytes < 32 << 10, "{bytes} bytes");
+    }
+}

@@ -1,0 +1,126 @@
+//! Columns that most spans leave empty: a null costs nothing until a value comes after it.
+
+use std::sync::Arc;
+
+use arrow::array::builder::{Int64Builder, StringBuilder};
+use arrow::array::{Array, ArrayRef, new_null_array};
+
+/// A builder that nulls can be appended to in bulk.
+pub(super) trait NullableBuilder {
+    /// What it takes.
+    type Value<'a>;
+
+    /// An empty one that has allocated nothing.
+    fn empty() -> Self;
+    fn append_nulls(&mut self, nulls: usize);
+    fn append_value(&mut self, value: Self::Value<'_>);
+    fn finish(&mut self) -> ArrayRef;
+}
+
+impl NullableBuilder for StringBuilder {
+    type Value<'a> = &'a str;
+
+    fn empty() -> Self {
+        Self::with_capacity(0, 0)
+    }
+
+    fn append_nulls(&mut self, nulls: usize) {
+        self.append_nulls(nulls);
+    }
+
+    fn append_value(&mut self, value: &str) {
+        self.append_value(value);
+    }
+
+    fn finish(&mut self) -> ArrayRef {
+        Arc::new(self.finish())
+    }
+}
+
+impl NullableBuilder for Int64Builder {
+    type Value<'a> = i64;
+
+    fn empty() -> Self {
+        Self::with_capacity(0)
+    }
+
+    fn append_nulls(&mut self, nulls: usize) {
+        self.append_nulls(nulls);
+    }
+
+    fn append_value(&mut self, value: i64) {
+        self.append_value(value);
+    }
+
+    fn finish(&mut self) -> ArrayRef {
+        Arc::new(self.finish())
+    }
+}
+
+/// A column whose rows are null unless said otherwise.
+#[derive(Debug)]
+pub(super) struct Sparse<B> {
+    builder: B,
+    rows: usize,
+}
+
+impl<B: NullableBuilder> Sparse<B> {
+    pub(super) fn new() -> Self {
+        Self { builder: B::empty(), rows: 0 }
+    }
+
+    /// Whether `row` has a value.
+    pub(super) fn has(&self, row: usize) -> bool {
+        self.rows > row
+    }
+
+    /// Gives `row`, which must have none and come after every row that has one, its value.
+    pub(super) fn set(&mut self, row: usize, value: B::Value<'_>) {
+        self.pad(row);
+        self.builder.append_value(value);
+        self.rows = self.rows.saturating_add(1);
+    }
+
+    fn pad(&mut self, rows: usize) {
+        let nulls = rows.saturating_sub(self.rows);
+        if nulls > 0 {
+            self.builder.append_nulls(nulls);
+            self.rows = rows;
+        }
+    }
+
+    /// The column of `rows` rows.
+    pub(super) fn finish(mut self, rows: usize) -> ArrayRef {
+        if self.rows == 0 {
+            let kind = self.builder.finish().data_type().clone();
+            return new_null_array(&kind, rows);
+        }
+        self.pad(rows);
+        self.builder.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::AsArray;
+    use arrow::datatypes::Int64Type;
+
+    /// Scenario: values in some rows, in none, and in the last one.
+    /// Guarantees: every other row is null and there are as many rows as asked for.
+    #[test]
+    fn rows_without_a_value_are_null() {
+        let mut numbers = Sparse::<Int64Builder>::new();
+        numbers.set(0, 7);
+        numbers.set(3, 8);
+        assert!(numbers.has(3) && !numbers.has(4));
+        let column = numbers.finish(5);
+        let found: Vec<Option<i64>> = column.as_primitive::<Int64Type>().iter().collect();
+        assert_eq!(found, [Some(7), None, None, Some(8), None]);
+        let none = Sparse::<StringBuilder>::new().finish(3);
+        assert_eq!((none.len(), none.null_count()), (3, 3));
+        let mut last = Sparse::<StringBuilder>::new();
+        last.set(1, "x");
+        assert_eq!(last.finish(2).as_string::<i32>().iter().collect::<Vec<_>>(), [None, Some("x")]);
+    }
+}
