@@ -1,11 +1,14 @@
 //! `daytwo-load`: sends the bench corpus to an OTLP endpoint as fast as it is taken, or at a given rate, and reports
-//! throughput and acknowledgement times; `measure` does so against a server that it starts itself.
+//! throughput and acknowledgement times; `measure` does so against a server that it starts itself, and `freshness` asks such
+//! a server for what it has just acknowledged.
 
+mod freshness;
 mod ledger;
 mod measure;
 mod report;
 mod rounds;
 mod send;
+mod server;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -13,6 +16,7 @@ use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 
+use freshness::FreshnessArgs;
 use measure::MeasureArgs;
 use send::SendArgs;
 
@@ -37,6 +41,8 @@ enum Command {
     /// Starts a server on free ports and an empty folder, sends spans, waits until all are in files, and reports
     /// the server's CPU time, memory and bytes on disk.
     Measure(MeasureArgs),
+    /// Starts a server and reports how long after its acknowledgement a span is found, by trace id and by search.
+    Freshness(FreshnessArgs),
 }
 
 /// Why a run failed.
@@ -64,6 +70,7 @@ async fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Send { endpoint, args } => send::run(&endpoint, &Arc::new(args)).await.map(|report| report.to_json()),
         Command::Measure(args) => measure::run(args).await,
+        Command::Freshness(args) => freshness::run(args).await,
     };
     match outcome {
         Ok(json) => {

@@ -1,55 +1,28 @@
 //! Starting a server and measuring what ingestion costs it.
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::Bytes;
 use clap::Args;
-use http::Uri;
-use http_body_util::{BodyExt, Empty};
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
 use super::LoadError;
 use super::report::{as_f64, rounded};
 use super::send::{self, SendArgs};
+use super::server::{Server, ServerArgs};
 
 /// What is measured.
 #[derive(Debug, Args)]
 pub(crate) struct MeasureArgs {
-    /// The `daytwo` binary.
-    #[arg(long)]
-    daytwo: PathBuf,
-    /// Configuration file passed on to it; its ports are overridden only by what it says itself.
-    #[arg(long)]
-    config: Option<PathBuf>,
-    /// Folder on the disk to measure; a fresh folder is made in it and removed afterwards.
-    #[arg(long)]
-    folder: Option<PathBuf>,
-    /// CPU to pin the server to, with `taskset`.
-    #[arg(long)]
-    server_cpu: Option<u32>,
+    #[command(flatten)]
+    server: ServerArgs,
     #[command(flatten)]
     send: SendArgs,
 }
 
-/// How long a server may take to start, and to write everything to files.
-const START_MAX: Duration = Duration::from_secs(60);
-const FLUSH_MAX: Duration = Duration::from_secs(300);
-const POLL: Duration = Duration::from_millis(100);
-
 /// Starts, sends, waits, reports.
 pub(crate) async fn run(args: MeasureArgs) -> Result<Value, LoadError> {
-    let folder = match &args.folder {
-        Some(parent) => tempfile::tempdir_in(parent),
-        None => tempfile::tempdir(),
-    };
-    let folder = folder.map_err(LoadError::io("make a temporary folder"))?;
-    let server = Server::start(&args, folder.path()).await?;
+    let server = Server::start(&args.server).await?;
     let idle = server.usage()?;
     let endpoint = if args.send.is_grpc() { server.grpc.clone() } else { server.http.clone() };
     let report = send::run(&endpoint, &Arc::new(args.send.clone())).await?;
@@ -57,7 +30,7 @@ pub(crate) async fn run(args: MeasureArgs) -> Result<Value, LoadError> {
     server.wait_until_flushed(report.spans_acked).await?;
     let flushed = server.usage()?;
     let spans = as_f64(report.spans_acked.max(1));
-    let table = folder_bytes(&server.data_dir.join("spans"));
+    let table = folder_bytes(&server.data_dir().join("spans"));
     Ok(json!({
         "sent": report.to_json(),
         "server_cpu_seconds_per_million_spans": {
@@ -69,131 +42,6 @@ pub(crate) async fn run(args: MeasureArgs) -> Result<Value, LoadError> {
         "rss_mib": { "idle": idle.rss_mib, "after_last_ack": acked.rss_mib, "flushed": flushed.rss_mib, "peak": flushed.peak_mib },
     }))
 }
-
-/// A server that dies with this value.
-struct Server {
-    child: Child,
-    data_dir: PathBuf,
-    grpc: String,
-    http: String,
-    web: String,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        self.child.kill().and_then(|()| self.child.wait()).ok();
-    }
-}
-
-/// What a process has used.
-struct Usage {
-    cpu_seconds: f64,
-    rss_mib: f64,
-    peak_mib: f64,
-}
-
-impl Server {
-    async fn start(args: &MeasureArgs, folder: &Path) -> Result<Self, LoadError> {
-        let (data_dir, addresses) = (folder.join("data"), folder.join("addresses.json"));
-        let config = match &args.config {
-            Some(config) => config.clone(),
-            None => free_ports(folder)?,
-        };
-        let mut command = match args.server_cpu {
-            Some(cpu) => {
-                let mut command = Command::new("taskset");
-                command.arg("-c").arg(cpu.to_string()).arg(&args.daytwo);
-                command
-            }
-            None => Command::new(&args.daytwo),
-        };
-        command.arg("serve").arg("--data-dir").arg(&data_dir).arg("--config").arg(config);
-        command.arg("--addr-file").arg(&addresses).stdout(Stdio::null());
-        let child = command.spawn().map_err(LoadError::io(format!("start {}", args.daytwo.display())))?;
-        let mut server = Self { child, data_dir, grpc: String::new(), http: String::new(), web: String::new() };
-        server.wait_until_ready(&addresses).await?;
-        Ok(server)
-    }
-
-    async fn wait_until_ready(&mut self, addresses: &Path) -> Result<(), LoadError> {
-        let deadline = Instant::now() + START_MAX;
-        while Instant::now() < deadline {
-            if let Ok(Some(status)) = self.child.try_wait() {
-                return Err(LoadError::Server(format!("ended at start: {status}")));
-            }
-            let written = std::fs::read(addresses).ok().and_then(|text| serde_json::from_slice::<Value>(&text).ok());
-            if let Some(at) = written {
-                let address = |name: &str| at[name].as_str().unwrap_or_default().to_owned();
-                (self.grpc, self.http, self.web) = (address("grpc"), address("http"), address("web"));
-                if self.get("/readyz").await.is_some() {
-                    return Ok(());
-                }
-            }
-            tokio::time::sleep(POLL).await;
-        }
-        Err(LoadError::Server(format!("was not ready within {START_MAX:?}")))
-    }
-
-    async fn wait_until_flushed(&self, spans: u64) -> Result<(), LoadError> {
-        let deadline = Instant::now() + FLUSH_MAX;
-        while Instant::now() < deadline {
-            let status = self.get("/api/v1/status").await;
-            let status = status.and_then(|body| serde_json::from_slice::<Value>(&body).ok()).unwrap_or_default();
-            let storage = &status["storage"];
-            let in_files = storage["file_rows"].as_u64().is_some_and(|rows| rows >= spans);
-            if in_files && storage["buffer_spans"].as_u64() == Some(0) {
-                return Ok(());
-            }
-            tokio::time::sleep(POLL).await;
-        }
-        Err(LoadError::Server(format!("did not write {spans} spans to files within {FLUSH_MAX:?}")))
-    }
-
-    async fn get(&self, path: &str) -> Option<Bytes> {
-        let uri = Uri::builder().scheme("http").authority(self.web.as_str()).path_and_query(path).build().ok()?;
-        let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
-        let response = client.get(uri).await.ok().filter(|response| response.status().is_success())?;
-        Some(response.into_body().collect().await.ok()?.to_bytes())
-    }
-
-    fn usage(&self) -> Result<Usage, LoadError> {
-        let proc = PathBuf::from(format!("/proc/{}", self.child.id()));
-        let read =
-            |name: &str| std::fs::read_to_string(proc.join(name)).map_err(LoadError::io("read /proc of the server"));
-        let (stat, status) = (read("stat")?, read("status")?);
-        let kib = |key: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
-            rounded(line.trim_matches([':', ' ', '\t', 'k', 'B']).parse::<f64>().unwrap_or(0.0) / 1024.0)
-        };
-        Ok(Usage { cpu_seconds: cpu_seconds(&stat), rss_mib: kib("VmRSS"), peak_mib: kib("VmHWM") })
-    }
-}
-
-/// utime and stime: the 14th and 15th field, counted after the command name, which may hold anything.
-pub(crate) fn cpu_seconds(stat: &str) -> f64 {
-    let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
-    let ticks: u64 = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
-    as_f64(ticks) / as_f64(rustix::param::clock_ticks_per_second())
-}
-
-/// A configuration that takes any free port and flushes soon after the last span.
-fn free_ports(folder: &Path) -> Result<PathBuf, LoadError> {
-    let path = folder.join("daytwo.toml");
-    std::fs::write(&path, CONFIG).map_err(LoadError::io("write the server's configuration"))?;
-    Ok(path)
-}
-
-const CONFIG: &str = r#"[collector]
-grpc_addr = "127.0.0.1:0"
-http_addr = "127.0.0.1:0"
-
-[dashboards]
-addr = "127.0.0.1:0"
-
-[storage]
-flush_interval = "5s"
-"#;
 
 fn folder_bytes(folder: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(folder) else { return 0 };

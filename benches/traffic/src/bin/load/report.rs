@@ -28,8 +28,6 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn new() -> Self {
-        // One microsecond to a minute, three significant digits: the bounds are valid.
-        let ack_us = Histogram::new_with_bounds(1, 60_000_000, 3);
         Self {
             spans_acked: 0,
             spans_rejected: 0,
@@ -38,7 +36,7 @@ impl Report {
             otlp_bytes: 0,
             wire_bytes: 0,
             sending: Duration::ZERO,
-            ack_us: ack_us.expect("the bounds are constants that fit the precision"),
+            ack_us: microseconds(),
             last_error: None,
         }
     }
@@ -78,6 +76,11 @@ impl Report {
             "last_error": self.last_error,
         })
     }
+}
+
+/// One microsecond to a minute, three significant digits.
+pub(crate) fn microseconds() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, 60_000_000, 3).expect("the bounds are constants that fit the precision")
 }
 
 /// Counts here stay far below 2^53.

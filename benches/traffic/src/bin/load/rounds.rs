@@ -135,7 +135,7 @@ impl Encoder<'_> {
 }
 
 /// Puts the run and the request's number on a span, so that SQL can count what arrived of each request.
-fn mark(span: &mut FinishedSpan, run: &str, seq: u64) {
+pub(crate) fn mark(span: &mut FinishedSpan, run: &str, seq: u64) {
     let attribute = |key: &str, value: Value| KeyValue {
         key: key.into(),
         value: Some(AnyValue { value: Some(value) }),

@@ -85,6 +85,22 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 impl SendArgs {
+    /// Spans over gRPC at a rate, without an end.
+    pub(crate) fn at_rate(rate: f64) -> Self {
+        Self {
+            spans: None,
+            duration: Some(Duration::from_secs(3_600)),
+            rate: Some(rate),
+            export: Kind::Grpc,
+            connections: 8,
+            batch: 512,
+            seed: None,
+            round_spans: 1_000_000,
+            retry_for: Duration::from_secs(60),
+            ledger: None,
+        }
+    }
+
     /// Whether the kind of export speaks gRPC.
     pub(crate) fn is_grpc(&self) -> bool {
         matches!(self.export, Kind::Grpc | Kind::GrpcGzip)
@@ -266,7 +282,7 @@ fn note(run: &Run, request: &Prepared, sent: &daytwo_traffic::export::Sent, took
 
 /// The wall clock: spans are made to look recent.
 #[expect(clippy::disallowed_methods, reason = "this program is its own clock seam")]
-fn now_unix_nano() -> u64 {
+pub(crate) fn now_unix_nano() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
