@@ -87,30 +87,3 @@ fn chain(error: &dyn std::error::Error) -> String {
     }
     deepest.to_string()
 }
-
-/// `text` as one segment of a path or one value of a query string.
-pub(crate) fn encoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Scenario: names with every kind of character that a path or query string gives a meaning to.
-    /// Guarantees: only unreserved characters stay as they are.
-    #[test]
-    fn names_are_encoded() {
-        assert_eq!(encoded("POST /charge?a=b&c#d"), "POST%20%2Fcharge%3Fa%3Db%26c%23d");
-        assert_eq!(encoded("v1.2-rc_3~x"), "v1.2-rc_3~x");
-        assert_eq!(encoded("é"), "%C3%A9");
-    }
-}

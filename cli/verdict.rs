@@ -3,10 +3,11 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use daytwo_dashboards::encoded;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::client::{Client, encoded};
+use super::client::Client;
 use super::{Failure, Outcome, runtime, say};
 use crate::VerdictArgs;
 

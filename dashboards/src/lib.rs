@@ -8,6 +8,7 @@ mod api;
 mod error;
 mod extract;
 mod gate;
+mod link;
 mod openapi;
 mod rate;
 mod server;
@@ -18,6 +19,7 @@ mod ui;
 use axum::{Router, middleware};
 
 pub use error::{ApiError, ErrorCode};
+pub use link::encoded;
 pub use openapi::document;
 pub use rate::RateMeter;
 pub use server::{CONNECTIONS_MAX, serve};

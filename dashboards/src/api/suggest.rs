@@ -13,6 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::error::ApiResult;
 use crate::extract::Params;
+use crate::link::encoded;
 use crate::state::AppState;
 
 /// Suggestions given at most.
@@ -123,19 +124,6 @@ fn ranked(names: Vec<Suggestion>, typed: &str) -> Vec<Suggestion> {
     found.into_iter().map(|(_, name)| name).take(SUGGESTIONS_MAX).collect()
 }
 
-/// `text` as one segment of a path.
-fn encoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,12 +147,5 @@ mod tests {
         let found: Vec<String> = ranked(names, "pay").into_iter().map(|one| one.text).collect();
         assert_eq!(found, ["payment", "payment v2", "prepay", "cart POST /pay"]);
         assert_eq!(ranked(vec![name(Kind::Service, "x"); 3], "").len(), 1);
-    }
-
-    /// Scenario: a name with characters that a path gives a meaning to.
-    /// Guarantees: the link leads to that name.
-    #[test]
-    fn links_are_encoded() {
-        assert_eq!(encoded("a/b c?"), "a%2Fb%20c%3F");
     }
 }
