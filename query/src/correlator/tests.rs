@@ -1,5 +1,7 @@
 //! From span batches to answers, with the clock in the test's hand.
 
+mod at_rest;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -196,20 +198,26 @@ fn limits_are_kept_and_counted() {
     assert_eq!(rig.engine.services(rig.window(), None)[0].spans, 200);
 }
 
+/// The calls of one second, 20 of each arm: from the 20th on, the second arm is `pay` p2, 80 % slower.
+fn a_second_of_a_bad_release(second: u64, now: i64) -> Vec<Vec<Sent>> {
+    let (version, work) = if second >= 20 { ("p2", 36 * MS) } else { ("p1", 20 * MS) };
+    let pairs = (0..20_u64).flat_map(|part| {
+        let trace = 2 * (second * 20 + part) + 2;
+        let wobble = i64::try_from((trace * 7_919) % 100).unwrap() * MS / 20;
+        let at = now + i64::try_from(part).unwrap() * MS;
+        [call(trace, "p1", at, 20 * MS + wobble), call(trace + 1, version, at, work + wobble)]
+    });
+    pairs.collect()
+}
+
 /// Scenario: `pay` p2 comes beside p1 and takes 80 % longer; 40 traces a second.
 /// Guarantees: the release is found, FAILs within a minute, is on the list, and its traces are named.
 #[test]
 fn a_bad_release_is_found_and_judged() {
     let rig = rig(EngineConfig::default());
-    let mut trace = 0_u64;
     for second in 0..70_u64 {
-        for part in 0..20_u64 {
-            trace += 2;
-            let wobble = i64::try_from((trace * 7_919) % 100).unwrap() * MS / 20;
-            let at = rig.clock.now().0 + i64::try_from(part).unwrap() * MS;
-            rig.send(&call(trace, "p1", at, 20 * MS + wobble));
-            let (version, work) = if second >= 20 { ("p2", 36 * MS) } else { ("p1", 20 * MS) };
-            rig.send(&call(trace + 1, version, at, work + wobble));
+        for spans in a_second_of_a_bad_release(second, rig.clock.now().0) {
+            rig.send(&spans);
         }
         rig.pass(1);
     }

@@ -1,0 +1,71 @@
+//! The engine's tables of a folder that no server uses.
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::Int64Type;
+use daytwo_storage::testing::SeededReplay;
+use daytwo_storage::{Frame, PayloadCompression, PayloadFormat, StorageConfig, Store};
+use tempfile::TempDir;
+
+use super::*;
+
+/// A store whose clock the test holds and that flushes when told to.
+async fn store(folder: &TempDir, clock: &Arc<ManualClock>) -> Arc<Store> {
+    let config = StorageConfig {
+        data_dir: folder.path().join("data"),
+        flush_interval: Duration::from_secs(3_600),
+        wal_segment_bytes: 1 << 20,
+        ..StorageConfig::default()
+    };
+    Store::open(config, Arc::clone(clock) as Arc<dyn Clock>, Arc::new(SeededReplay)).await.unwrap()
+}
+
+async fn append(store: &Store, number: u64, now: i64, spans: &[Sent]) {
+    let frame = Frame {
+        payload: number.to_be_bytes().to_vec().into(),
+        format: PayloadFormat::Protobuf,
+        compression: PayloadCompression::None,
+        request_hash: u128::from(number),
+        received: UnixNanos(now),
+        rejected: Vec::new(),
+    };
+    store.append(frame, batch(now, spans)).await.unwrap();
+}
+
+fn texts(table: &RecordBatch, column: &str) -> Vec<String> {
+    let column = table.column_by_name(column).unwrap().as_string::<i32>();
+    column.iter().map(|text| text.unwrap_or_default().to_owned()).collect()
+}
+
+/// Scenario: 70 s of a bad release, half of it in a file and half in memory, read a day later with no engine running.
+/// Guarantees: its deployments and verdict stand as at the last span, each span is counted once, objectives are none.
+#[tokio::test]
+async fn a_folder_at_rest_is_measured_and_judged() {
+    let (folder, clock) = (TempDir::new().unwrap(), Arc::new(ManualClock::at(UnixNanos(START))));
+    let store = store(&folder, &clock).await;
+    let mut sent = 0;
+    for second in 0..70_u64 {
+        let spans = a_second_of_a_bad_release(second, clock.now().0).concat();
+        sent += spans.len();
+        append(&store, second, clock.now().0, &spans).await;
+        if second == 35 {
+            store.flush().await.unwrap();
+        }
+        clock.advance(Duration::from_secs(1));
+    }
+    clock.advance(Duration::from_secs(86_400));
+    let snapshot = store.snapshot();
+    assert!(!snapshot.files.is_empty() && !snapshot.buffered.is_empty());
+    let tables = EngineAtRest::new(EngineConfig::default(), clock, snapshot);
+    let deployments = tables.table(EngineTable::Deployments).unwrap();
+    let releases: Vec<(String, String)> =
+        texts(&deployments, "version").into_iter().zip(texts(&deployments, "state")).collect();
+    assert!(releases.contains(&("p2".to_owned(), "FAIL".to_owned())), "{releases:?}");
+    let verdicts = tables.table(EngineTable::Verdicts).unwrap();
+    let judged = texts(&verdicts, "version").into_iter().zip(texts(&verdicts, "class"));
+    assert!(judged.into_iter().any(|row| row == ("p2".to_owned(), "OWN".to_owned())));
+    let slis = tables.table(EngineTable::Slis).unwrap();
+    let counted = slis.column_by_name("spans").unwrap().as_primitive::<Int64Type>();
+    assert_eq!(arrow::compute::sum(counted).unwrap(), i64::try_from(sent).unwrap());
+    assert_eq!(tables.table(EngineTable::Slos).unwrap().num_rows(), 0);
+    store.close().await.unwrap();
+}
