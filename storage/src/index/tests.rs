@@ -1,5 +1,7 @@
 //! Sidecars against a loop over the spans they were made from.
 
+#![expect(clippy::cast_possible_truncation, reason = "rows of a test are few")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::parts::Source;

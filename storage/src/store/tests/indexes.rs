@@ -1,5 +1,7 @@
 //! The sidecars of committed files: written by a flush, made again when they are missing or damaged.
 
+#![expect(clippy::cast_possible_truncation, reason = "rows of a test are few")]
+
 use std::time::{Duration, Instant};
 
 use super::support::{Home, append};
