@@ -58,6 +58,14 @@ fn storage(rules: &mut Rules, config: &Config) {
     rules.time("storage.flush_interval", storage.flush_interval, Duration::from_millis(100), hour);
     rules.size("storage.wal_segment_bytes", storage.wal_segment_bytes, MIB, 16 << 30);
     rules.time("storage.dedup_window", storage.dedup_window, Duration::ZERO, day);
+    let target = storage.compaction_target_bytes;
+    rules.check(
+        "storage.compaction_target_bytes",
+        format!("\"{target}\""),
+        target.0 == 0 || (MIB..=1 << 34).contains(&target.0),
+        "must be 0 or between 1MiB and 16GiB",
+    );
+    rules.time("storage.vacuum_after", storage.vacuum_after, Duration::ZERO, day);
     let fits = storage.flush_bytes.0 <= storage.buffer_bytes_max.0 / 2;
     rules.check(
         "storage.flush_bytes",

@@ -32,6 +32,8 @@ pub(crate) struct StorageSection {
     pub(crate) flush_interval: Span,
     pub(crate) wal_segment_bytes: ByteSize,
     pub(crate) dedup_window: Span,
+    pub(crate) compaction_target_bytes: ByteSize,
+    pub(crate) vacuum_after: Span,
 }
 
 impl Default for StorageSection {
@@ -44,6 +46,8 @@ impl Default for StorageSection {
             flush_interval: Span(config.flush_interval),
             wal_segment_bytes: ByteSize(config.wal_segment_bytes),
             dedup_window: Span(config.dedup_window),
+            compaction_target_bytes: ByteSize(config.compaction_target_bytes),
+            vacuum_after: Span(config.vacuum_after),
         }
     }
 }
@@ -58,6 +62,9 @@ impl StorageSection {
             flush_interval: self.flush_interval.0,
             wal_segment_bytes: self.wal_segment_bytes.0,
             dedup_window: self.dedup_window.0,
+            compaction_target_bytes: self.compaction_target_bytes.0,
+            vacuum_after: self.vacuum_after.0,
+            ..StorageConfig::default()
         }
     }
 }
@@ -256,6 +263,16 @@ pub(super) const KEYS: &[(&str, &str, &str)] = &[
         "storage",
         "dedup_window",
         "How long an accepted request is remembered, restart included, so that sending it again stores nothing.",
+    ),
+    (
+        "storage",
+        "compaction_target_bytes",
+        "Size that files of an hour are brought to by merging them; 0 turns that off.\nLarger: fewer files, more rewriting and more room needed while merging.",
+    ),
+    (
+        "storage",
+        "vacuum_after",
+        "How long other engines may go on reading a file that was merged into another or expired; then it is removed.\nRaise it when queries of theirs run longer and stop at a missing file. A disk that runs full does not wait.",
     ),
     ("collector", "grpc_addr", "OTLP/gRPC. Port 0 takes a free port; see --addr-file."),
     ("collector", "http_addr", "OTLP/HTTP: protobuf and JSON at /v1/traces."),

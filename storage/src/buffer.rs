@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::mpsc;
 
@@ -43,7 +43,14 @@ pub(crate) struct View {
     pub(crate) files: Arc<Vec<DataFile>>,
     /// What is missing.
     pub(crate) holes: Vec<String>,
+    /// Held as long as the view's files must stay on disk.
+    pub(crate) lease: Arc<Generation>,
 }
+
+/// Lists of files are counted; each removal of a file begins the next count. Whoever holds one of these keeps the files of that
+/// list, and of all later ones, on disk.
+#[derive(Debug, Default)]
+pub(crate) struct Generation(u64);
 
 /// Sums for status.
 #[derive(Debug, Clone, Copy, Default)]
@@ -59,6 +66,9 @@ pub(crate) struct Sums {
 struct State {
     batches: VecDeque<Buffered>,
     files: Arc<Vec<DataFile>>,
+    generation: Arc<Generation>,
+    /// Those before it that a reader may still hold, the oldest first.
+    past: VecDeque<Weak<Generation>>,
     holes: Vec<String>,
     tails: Vec<mpsc::Sender<SpanBatch>>,
     spans: u64,
@@ -153,6 +163,7 @@ impl Buffer {
             batches: state.batches.iter().map(|buffered| buffered.batch.clone()).collect(),
             files: Arc::clone(&state.files),
             holes: state.holes.clone(),
+            lease: Arc::clone(&state.generation),
         };
         (view, tail_capacity.map(|capacity| state.add_tail(capacity)))
     }
@@ -178,15 +189,19 @@ impl Buffer {
         self.state().batches.is_empty()
     }
 
-    /// The flush is committed: its batches leave and the new list of files stands, in one step.
-    pub(crate) fn flushed(&self, watermark: u64, files: Vec<DataFile>) {
+    /// A commit stands: the new list of files holds, and batches up to `watermark` leave, in one step.
+    pub(crate) fn committed(&self, watermark: Option<u64>, files: Vec<DataFile>, removes: bool) {
         let mut freed = 0_u64;
         let mut state = self.state();
-        while let Some(buffered) = state.batches.pop_front_if(|buffered| buffered.seq <= watermark) {
+        let covered = |buffered: &mut Buffered| watermark.is_some_and(|watermark| buffered.seq <= watermark);
+        while let Some(buffered) = state.batches.pop_front_if(covered) {
             state.spans = state.spans.saturating_sub(buffered.batch.len() as u64);
             freed = freed.saturating_add(buffered.bytes);
         }
         state.files = Arc::new(files);
+        if removes {
+            state.next_generation();
+        }
         drop(state);
         self.release(freed);
     }
@@ -197,6 +212,23 @@ impl Buffer {
         let left = state.files.iter().filter(|file| file.path != path).cloned().collect();
         state.files = Arc::new(left);
         state.holes.push(hole);
+    }
+
+    /// The count of the list that holds now: a file that it does not name may go once [`Buffer::oldest_held`] has reached it.
+    pub(crate) fn generation(&self) -> u64 {
+        self.state().generation.0
+    }
+
+    /// The oldest list of files that somebody still reads.
+    pub(crate) fn oldest_held(&self) -> u64 {
+        let mut state = self.state();
+        while let Some(oldest) = state.past.front() {
+            if let Some(held) = oldest.upgrade() {
+                return held.0;
+            }
+            state.past.pop_front();
+        }
+        state.generation.0
     }
 
     /// The committed file of that path.
@@ -226,6 +258,14 @@ impl Buffer {
 }
 
 impl State {
+    fn next_generation(&mut self) {
+        let next = Arc::new(Generation(self.generation.0.saturating_add(1)));
+        let past = std::mem::replace(&mut self.generation, next);
+        self.past.push_back(Arc::downgrade(&past));
+        drop(past);
+        self.past.retain(|past| past.strong_count() > 0);
+    }
+
     fn add_tail(&mut self, capacity: usize) -> mpsc::Receiver<SpanBatch> {
         let (sender, receiver) = mpsc::channel(capacity.max(1));
         if !self.closed {

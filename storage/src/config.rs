@@ -18,6 +18,12 @@ pub struct StorageConfig {
     pub wal_segment_bytes: u64,
     /// How long the hash of an accepted request is remembered, restart included.
     pub dedup_window: Duration,
+    /// Size that compaction brings files to; 0 turns it off.
+    pub compaction_target_bytes: u64,
+    /// Row groups of fewer rows are encoded again when their file is compacted; the others are copied.
+    pub compaction_keep_rows: u64,
+    /// How long other engines may still read a file that counts no more.
+    pub vacuum_after: Duration,
 }
 
 impl Default for StorageConfig {
@@ -29,6 +35,9 @@ impl Default for StorageConfig {
             flush_interval: Duration::from_secs(60),
             wal_segment_bytes: 128 << 20,
             dedup_window: Duration::from_secs(600),
+            compaction_target_bytes: 128 << 20,
+            compaction_keep_rows: 16 << 10,
+            vacuum_after: Duration::from_secs(3600),
         }
     }
 }

@@ -79,6 +79,19 @@ pub(crate) struct Fs {
     faults: Option<std::sync::Arc<faults::Faults>>,
 }
 
+/// How full a file system is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Space {
+    /// Bytes in use, by whomever.
+    pub(crate) used_bytes: u64,
+    /// Bytes that may still be written.
+    pub(crate) free_bytes: u64,
+    /// Inodes in use; zero when the file system does not count them.
+    pub(crate) used_files: u64,
+    /// Files that may still be made.
+    pub(crate) free_files: u64,
+}
+
 /// Turns what the operating system says into our error.
 pub(crate) fn io_error(action: &'static str, path: &Path, source: io::Error) -> StorageError {
     if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
@@ -277,6 +290,16 @@ impl Fs {
         }
     }
 
+    /// Removes a folder if nothing is in it.
+    pub(crate) fn remove_dir_if_empty(&self, path: &Path) {
+        let removed = self.gate(Operation::Remove).and_then(|()| std::fs::remove_dir(path));
+        if let Err(error) = removed
+            && !matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotFound)
+        {
+            tracing::warn!(path = %path.display(), %error, "an empty folder stays");
+        }
+    }
+
     /// Makes created, renamed and removed entries of a folder survive a power cut.
     pub(crate) fn sync_dir(&self, path: &Path) -> Result<()> {
         let sync = || {
@@ -295,6 +318,22 @@ impl Fs {
         }
         let answer = rustix::fs::statvfs(path).ok()?;
         Some(answer.f_bavail.saturating_mul(answer.f_frsize))
+    }
+
+    /// What is used and free of the file system of `path`.
+    pub(crate) fn space(&self, path: &Path) -> Option<Space> {
+        #[cfg(any(test, feature = "testing"))]
+        if let Some((used_bytes, free_bytes)) = self.faults.as_ref().and_then(|faults| faults.space()) {
+            return Some(Space { used_bytes, free_bytes, used_files: 0, free_files: 0 });
+        }
+        let answer = rustix::fs::statvfs(path).ok()?;
+        let used = answer.f_blocks.saturating_sub(answer.f_bfree);
+        Some(Space {
+            used_bytes: used.saturating_mul(answer.f_frsize),
+            free_bytes: answer.f_bavail.saturating_mul(answer.f_frsize),
+            used_files: answer.f_files.saturating_sub(answer.f_ffree),
+            free_files: answer.f_favail,
+        })
     }
 
     /// Writes a whole file so that it is on disk under its name or not there at all: temporary name, sync,
@@ -359,6 +398,22 @@ impl FsFile {
             self.file.write_all_at(bytes, offset)
         };
         write().map_err(|source| io_error("write", &self.path, source))
+    }
+
+    /// Takes room for this many bytes from the disk without writing them, where the file system can.
+    pub(crate) fn allocate(&self, bytes: u64) -> Result<()> {
+        let allocate = || {
+            self.fs.note(&Event::Append(&self.file))?;
+            if let Some((_, error)) = self.fs.failing_write(0) {
+                return Err(error);
+            }
+            let flags = rustix::fs::FallocateFlags::empty();
+            match rustix::fs::fallocate(&self.file, flags, 0, bytes) {
+                Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),
+                outcome => outcome.map_err(io::Error::from),
+            }
+        };
+        allocate().map_err(|source| io_error("allocate", &self.path, source))
     }
 
     /// Makes the written bytes survive a power cut.

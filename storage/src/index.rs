@@ -48,6 +48,15 @@ use tail::{Identity, Tail};
 pub(crate) const FOLDER: &str = "index";
 const SUFFIX: &str = ".idx";
 
+/// Where the sidecar of some of a file's row groups comes from.
+#[derive(Debug)]
+pub(crate) enum Part {
+    /// They were copied from this file.
+    File(DataFile),
+    /// They were written anew, and this has seen their rows.
+    Built(Box<Builder>),
+}
+
 /// The sidecars of one data folder.
 #[derive(Debug, Clone)]
 pub struct Indexes {
@@ -81,20 +90,26 @@ impl Indexes {
         })
     }
 
-    /// Writes the sidecar of `target`, whose row groups are those of `inputs`, all of them and in this order, copied
-    /// byte for byte. No data file is read; rows of later inputs shift by the rows of the earlier ones.
+    /// Writes the sidecar of `target`, whose row groups are those of `parts`, all of them and in this order. No data
+    /// file is read; rows of later parts shift by the rows of the earlier ones.
     ///
     /// # Errors
-    /// As [`Indexes::write`]; [`crate::StorageError::Corrupt`] or [`crate::StorageError::Io`] when an input's sidecar is
+    /// As [`Indexes::write`]; [`crate::StorageError::Corrupt`] or [`crate::StorageError::Io`] when a part's sidecar is
     /// damaged or missing. Go on without: the sidecar is then made in the background.
-    #[cfg_attr(not(test), expect(dead_code, reason = "compaction is the caller"))]
-    pub(crate) fn merge(&self, inputs: &[&DataFile], target: &NewFile) -> Result<()> {
+    pub(crate) fn merge(&self, parts: Vec<Part>, target: &NewFile) -> Result<()> {
         let identity = Identity { content_hash: target.content_hash, size_bytes: target.file.size_bytes };
-        let input = |file: &&DataFile| {
-            let source = self.source(&file.path);
-            Ok(Input { tail: Tail::read(&source, file)?.0, source })
+        let input = |part: Part| match part {
+            Part::File(file) => {
+                let source = self.source(&file.path);
+                Ok(Input { tail: Tail::read(&source, &file)?.0, source })
+            }
+            Part::Built(builder) => {
+                let failed = |error| crate::fs::io_error("make the index of", Path::new(&target.file.path), error);
+                let source = Source::Memory(builder.finish(identity, Vec::new()).map_err(failed)?);
+                Ok(Input { tail: Tail::open(&source)?.0, source })
+            }
         };
-        let inputs = inputs.iter().map(input).collect::<Result<Vec<Input>>>()?;
+        let inputs = parts.into_iter().map(input).collect::<Result<Vec<Input>>>()?;
         self.put(&target.file.path, |file, path| merge::merge(&inputs, identity, file, path))
     }
 

@@ -11,17 +11,23 @@
 //!
 //! This crate owns the span schema ([`schema`]) and the ids ([`id`]); it knows neither OTLP nor SQL.
 
+mod ballast;
 pub mod batch;
 mod buffer;
 pub mod clock;
+mod committer;
+mod compaction;
 mod config;
+mod damage;
 mod dedup;
+mod disk;
 mod error;
 mod flush;
 mod fs;
 pub mod id;
 pub mod index;
 mod lock;
+mod orphans;
 mod parquet;
 mod partition;
 mod quarantine;
@@ -30,13 +36,17 @@ mod store;
 mod table;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod vacuum;
 mod wal;
 
 pub use batch::SpanBatch;
 pub use clock::{Clock, SystemClock, UnixNanos};
+pub use compaction::CompactionStatus;
 pub use config::StorageConfig;
+pub use disk::{DiskLevel, DiskStatus};
 pub use error::{Result, StorageError};
 pub use id::{SpanId, TraceId};
 pub use store::{
     Committed, DataFile, Frame, PayloadCompression, PayloadFormat, Pressure, Replay, Snapshot, Store, StoreStatus,
 };
+pub use vacuum::VacuumStatus;

@@ -4,31 +4,69 @@
 //! over, and one client with a wrong clock cannot scatter files over the centuries. The log's bounds on start times
 //! prune just as well.
 
-use chrono::{DateTime, Utc};
+use std::time::Duration;
+
+use chrono::{DateTime, NaiveDateTime, Utc};
 
 use crate::UnixNanos;
 use crate::schema::col;
+
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// The partition value of an instant, `YYYY-MM-DDTHH` in UTC.
 pub(crate) fn received_hour(received: UnixNanos) -> String {
     DateTime::<Utc>::from_timestamp_nanos(received.0).format("%Y-%m-%dT%H").to_string()
 }
 
-/// Path of a new file, below the table's folder. Only characters that no reader escapes stand in it.
-/// The seqs tell an uncommitted file from a committed one after a crash.
-pub(crate) fn file_path(hour: &str, first_seq: u64, last_seq: u64, unique: u64) -> String {
-    format!("{}={hour}/spans-{first_seq:020}-{last_seq:020}-{unique:016x}.parquet", col::RECEIVED_HOUR)
+/// What the name of a data file of ours tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FileName {
+    /// Whether a compaction made it of other files.
+    pub(crate) merged: bool,
+    /// Seq of the first request that it may hold spans of.
+    pub(crate) first_seq: u64,
+    /// Seq of the last.
+    pub(crate) last_seq: u64,
 }
 
-/// Last seq in a file of ours, by its name.
-pub(crate) fn last_seq(file_name: &str) -> Option<u64> {
-    let rest = file_name.strip_prefix("spans-")?.strip_suffix(".parquet")?;
-    rest.split('-').nth(1)?.parse().ok()
+const FLUSHED: &str = "spans-";
+const MERGED: &str = "merged-";
+const ENDING: &str = ".parquet";
+
+impl FileName {
+    /// Path of a new file, below the table's folder. Only characters that no reader escapes stand in it.
+    pub(crate) fn path(self, hour: &str, unique: u64) -> String {
+        let begin = if self.merged { MERGED } else { FLUSHED };
+        let Self { first_seq, last_seq, .. } = self;
+        format!("{}={hour}/{begin}{first_seq:020}-{last_seq:020}-{unique:016x}{ENDING}", col::RECEIVED_HOUR)
+    }
+
+    /// Reads the last part of a path; `None` when it is not a name of ours.
+    pub(crate) fn parse(path: &str) -> Option<Self> {
+        let name = path.rsplit_once('/').map_or(path, |(_, name)| name).strip_suffix(ENDING)?;
+        let flushed = name.strip_prefix(FLUSHED).map(|rest| (false, rest));
+        let (merged, rest) = flushed.or_else(|| name.strip_prefix(MERGED).map(|rest| (true, rest)))?;
+        let mut parts = rest.split('-');
+        let (first_seq, last_seq) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        Some(Self { merged, first_seq, last_seq })
+    }
+}
+
+/// When the hour of a partition ends; `None` when it is not one of ours.
+pub(crate) fn hour_end(hour: &str) -> Option<UnixNanos> {
+    let begin = NaiveDateTime::parse_from_str(&format!("{hour}:00"), "%Y-%m-%dT%H:%M").ok()?;
+    let begin = begin.and_utc().timestamp_nanos_opt()?;
+    Some(UnixNanos(begin).saturating_add(HOUR))
+}
+
+/// The hour whose folder this is.
+pub(crate) fn hour_of(folder: &str) -> Option<&str> {
+    folder.strip_prefix(col::RECEIVED_HOUR)?.strip_prefix('=')
 }
 
 /// Whether the name is that of a partition folder.
 pub(crate) fn is_partition(folder: &str) -> bool {
-    folder.strip_prefix(col::RECEIVED_HOUR).is_some_and(|rest| rest.starts_with('='))
+    hour_of(folder).is_some()
 }
 
 #[cfg(test)]
@@ -47,14 +85,27 @@ mod tests {
         assert_eq!(hour(i64::MAX), "2262-04-11T23");
     }
 
-    /// Scenario: a path of ours and foreign names.
-    /// Guarantees: only ours tells its last seq.
+    /// Scenario: paths of both kinds and a foreign name.
+    /// Guarantees: only ours tell what they are.
     #[test]
-    fn a_name_tells_its_last_seq() {
-        let path = file_path("2026-01-01T00", 3, 17, 9);
-        let (folder, name) = path.split_once('/').unwrap();
-        assert!(is_partition(folder));
-        assert_eq!(last_seq(name), Some(17));
-        assert_eq!(last_seq("part-00000.parquet"), None);
+    fn a_name_tells_its_seqs() {
+        for merged in [false, true] {
+            let name = FileName { merged, first_seq: 3, last_seq: 17 };
+            let path = name.path("2026-01-01T00", 9);
+            let (folder, file) = path.split_once('/').unwrap();
+            assert_eq!((hour_of(folder), FileName::parse(file)), (Some("2026-01-01T00"), Some(name)));
+            assert_eq!(FileName::parse(&path), Some(name));
+        }
+        assert_eq!(FileName::parse("part-00000.parquet"), None);
+    }
+
+    /// Scenario: the hours of some instants, and texts that are no hours.
+    /// Guarantees: an hour ends where the next begins.
+    #[test]
+    fn an_hour_ends_where_the_next_begins() {
+        assert_eq!(hour_end("1970-01-01T00"), Some(UnixNanos(3_600_000_000_000)));
+        assert_eq!(hour_end("1969-12-31T23"), Some(UnixNanos(0)));
+        assert_eq!(hour_end("2026-11-23T01"), Some(UnixNanos(1_795_399_200_000_000_000)));
+        assert_eq!((hour_end(""), hour_end("yesterday")), (None, None));
     }
 }

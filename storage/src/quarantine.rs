@@ -82,6 +82,15 @@ impl Quarantine {
         self.write_sidecar(&target, sidecar)
     }
 
+    /// Names a file that is about to be moved here, so that a crash before the move leaves a named hole.
+    pub(crate) fn note(&self, sidecar: &Sidecar) -> Result<()> {
+        if self.read_only {
+            return Ok(());
+        }
+        self.make_folder()?;
+        self.write_sidecar(&self.folder.join(flat_name(&sidecar.source)), sidecar)
+    }
+
     /// Moves a whole file here. The sidecar goes first: a crash between the two leaves a named hole, not a silent one.
     pub(crate) fn take(&self, file: &Path, sidecar: &Sidecar) -> Result<()> {
         if self.read_only {

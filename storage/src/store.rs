@@ -5,6 +5,7 @@ mod open;
 #[cfg(test)]
 mod tests;
 mod types;
+mod upkeep;
 
 pub use types::{
     Committed, DataFile, Frame, PayloadCompression, PayloadFormat, Pressure, Replay, Snapshot, StoreStatus,
@@ -17,18 +18,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::buffer::{Buffer, Buffered};
+use crate::committer::Committer;
+use crate::compaction::Compactor;
 use crate::dedup::{Answer, Claim, Dedup};
-use crate::flush::Flusher;
+use crate::disk::Disk;
+use crate::flush::{Flusher, stopped};
 use crate::fs::Fs;
 use crate::index::Keeper;
 use crate::lock::FolderLock;
 use crate::quarantine::{Quarantine, sidecar};
-use crate::table;
+use crate::table::{self, Table};
 use crate::wal::frame;
 use crate::wal::health::Health;
 use crate::wal::retention::Segments;
 use crate::wal::writer::{Append, Refusal, Rounds};
-use crate::{Clock, Result, SpanBatch, StorageConfig, StorageError};
+use crate::{Clock, DiskLevel, Result, SpanBatch, StorageConfig, StorageError};
 use background::Background;
 
 /// Requests that may wait for the log.
@@ -47,7 +51,15 @@ pub struct Store {
     background: Mutex<Option<Background>>,
 }
 
-/// What the writer thread and the background task hold too.
+/// What changes the files.
+#[derive(Debug)]
+struct Writing {
+    committer: Arc<Committer>,
+    flusher: Flusher,
+    compactor: Compactor,
+}
+
+/// What the writer thread and the background tasks hold too.
 #[derive(Debug)]
 struct Shared {
     config: StorageConfig,
@@ -58,11 +70,12 @@ struct Shared {
     segments: Arc<Segments>,
     health: Arc<Health>,
     /// `None` when the folder was opened for reading only.
-    flusher: Option<Flusher>,
+    writing: Option<Writing>,
     quarantine: Quarantine,
     quarantined: AtomicU64,
     table_dir: PathBuf,
     keeper: Arc<Keeper>,
+    disk: Arc<Disk>,
     /// Wakes the background task when enough bytes wait.
     flush_due: tokio::sync::Notify,
     _lock: FolderLock,
@@ -149,6 +162,11 @@ impl Store {
         if shared.health.is_disk_full() {
             return Pressure::Busy { reason: "the disk is full".to_owned() };
         }
+        let disk = shared.disk.status();
+        if disk.level == DiskLevel::Shed {
+            let free = disk.free_bytes >> 20;
+            return Pressure::Busy { reason: format!("the disk is nearly full, {free} MiB are left") };
+        }
         let (used, limit) = (shared.buffer.bytes(), shared.buffer.limit_bytes());
         if used / BUSY_TENTHS >= limit / 10 {
             return Pressure::Busy { reason: format!("{used} of {limit} bytes wait to be flushed") };
@@ -183,10 +201,24 @@ impl Store {
     /// # Errors
     /// What kept a file or the commit from being written; the spans stay buffered and in the WAL.
     pub async fn flush(&self) -> Result<()> {
-        match &self.shared.flusher {
-            Some(flusher) => flusher.flush().await,
+        match &self.shared.writing {
+            Some(writing) => writing.flusher.flush().await,
             None => Ok(()),
         }
+    }
+
+    /// Merges files until none is worth it.
+    ///
+    /// # Errors
+    /// What kept a file or the commit from being written; the files stay as they are.
+    pub async fn compact(&self) -> Result<()> {
+        while self.shared.compact().await? {}
+        Ok(())
+    }
+
+    /// Removes files that no list names any more and that nobody can be reading.
+    pub async fn vacuum(&self) {
+        self.shared.vacuum().await;
     }
 
     /// Sets a committed file aside that cannot be read: it moves to `quarantine/` with a note, leaves all further
@@ -196,29 +228,13 @@ impl Store {
     /// # Errors
     /// [`StorageError::Io`] when it cannot be moved; it has left the snapshots all the same.
     pub async fn report_damaged(&self, path: &str, reason: &str) -> Result<bool> {
-        let Some(file) = self.shared.buffer.file(path) else {
-            return Ok(false);
-        };
-        let mut table = None;
-        if let Some(flusher) = &self.shared.flusher {
-            table = Some(flusher.table.lock().await);
-        }
-        let hash = table.as_ref().and_then(|table| table.content_hash(path));
-        if self.shared.is_as_written(&file, hash).await {
-            tracing::warn!(path, reason, "a file reported as damaged is as it was written");
-            return Ok(false);
-        }
-        if let Some(table) = &mut table {
-            table.forget(path);
-        }
-        self.shared.set_file_aside(&file, reason).await?;
-        Ok(true)
+        self.shared.report_damaged(path, reason).await
     }
 
     /// Has the index of a committed data file made again, in the background: for one that is missing or damaged. Until
     /// then the file is read without. Does nothing in a folder opened for reading only.
     pub fn report_unindexed(&self, path: &str) {
-        if let Some(file) = self.shared.flusher.as_ref().and_then(|_| self.shared.buffer.file(path)) {
+        if let Some(file) = self.shared.writing.as_ref().and_then(|_| self.shared.buffer.file(path)) {
             self.shared.keeper.want(&file);
         }
     }
@@ -233,7 +249,7 @@ impl Store {
         self.room.close();
         let background = self.background.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(background) = background {
-            background.stop().await;
+            background.stop(&self.shared).await;
         }
         self.shared.buffer.close();
         self.flush().await
@@ -242,6 +258,11 @@ impl Store {
 
 fn closing() -> StorageError {
     StorageError::ReadOnly { reason: "the store is closing".to_owned() }
+}
+
+/// Runs `work` where it may wait for the disk.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| stopped(&error))?
 }
 
 impl Shared {
@@ -253,6 +274,7 @@ impl Shared {
             table_dir: self.table_dir.clone(),
             holes: view.holes,
             indexes: self.keeper.indexes().clone(),
+            _lease: view.lease,
         };
         (snapshot, tail)
     }
@@ -260,6 +282,23 @@ impl Shared {
     fn refuse_claim(&self, frame: &Frame, error: &StorageError) {
         let reason = Err(Refusal::ReadOnly(error.to_string()));
         self.dedup.settle(frame.request_hash, frame.received, &reason);
+    }
+
+    async fn report_damaged(&self, path: &str, reason: &str) -> Result<bool> {
+        let Some(file) = self.buffer.file(path) else {
+            return Ok(false);
+        };
+        let mut table = match &self.writing {
+            Some(writing) => Some(writing.committer.lock().await?),
+            None => None,
+        };
+        let hash = table.as_ref().and_then(|table| table.content_hash(path));
+        if self.is_as_written(&file, hash).await {
+            tracing::warn!(path, reason, "a file reported as damaged is as it was written");
+            return Ok(false);
+        }
+        self.set_file_aside(&file, reason, table.as_deref_mut()).await?;
+        Ok(true)
     }
 
     /// Whether the file's bytes have the hash they were written with. A file that cannot be read now (no descriptor left, an
@@ -277,25 +316,33 @@ impl Shared {
         }
     }
 
-    async fn set_file_aside(&self, file: &DataFile, reason: &str) -> Result<()> {
+    /// The note first, then the list of files, the file last: a crash in between leaves a named hole, which the next open
+    /// finishes. Other engines stop at a file that is listed and not there, so the log learns of it too.
+    async fn set_file_aside(&self, file: &DataFile, reason: &str, table: Option<&mut Table>) -> Result<()> {
         let source = format!("{}/{}", table::FOLDER, file.path);
         let mut aside = sidecar(self.clock.as_ref(), source, 0..file.size_bytes, reason.to_owned());
         aside.rows = Some(file.rows);
         tracing::error!(path = %file.path, reason, "damaged data file set aside");
         self.buffer.drop_file(&file.path, aside.hole());
         self.quarantined.fetch_add(1, Ordering::Relaxed);
-        let (quarantine, path) = (self.quarantine.clone(), self.table_dir.join(&file.path));
-        match tokio::task::spawn_blocking(move || quarantine.take(&path, &aside)).await {
-            Ok(taken) => taken,
-            Err(_) => Err(closing()),
+        let (quarantine, note) = (self.quarantine.clone(), aside.clone());
+        let noted = blocking(move || quarantine.note(&note)).await;
+        if let (Some(table), Some(writing)) = (table, &self.writing) {
+            if noted.is_ok() {
+                writing.committer.remove_damaged(table, vec![file.clone()]).await;
+            }
+            table.forget(&file.path);
         }
+        noted?;
+        let (quarantine, path) = (self.quarantine.clone(), self.table_dir.join(&file.path));
+        blocking(move || quarantine.take(&path, &aside)).await
     }
 
     fn status(&self) -> StoreStatus {
         let sums = self.buffer.sums();
         let (wal_syncs, wal_sync_ns_total, wal_sync_ns_max) = self.health.syncs();
         let count = |of: fn(&Flusher) -> &AtomicU64| {
-            self.flusher.as_ref().map_or(0, |flusher| of(flusher).load(Ordering::Relaxed))
+            self.writing.as_ref().map_or(0, |writing| of(&writing.flusher).load(Ordering::Relaxed))
         };
         StoreStatus {
             buffer_bytes: self.buffer.bytes(),
@@ -314,6 +361,9 @@ impl Shared {
             wal_sync_ns_max,
             indexes_made: self.keeper.made(),
             index_failures: self.keeper.failed(),
+            compaction: self.writing.as_ref().map(|writing| writing.compactor.status()).unwrap_or_default(),
+            vacuum: self.writing.as_ref().map(|writing| writing.committer.vacuum.status()).unwrap_or_default(),
+            disk: self.disk.status(),
         }
     }
 

@@ -8,22 +8,22 @@
 //! [`LogStore::write_commit_entry`]: deltalake_core::logstore::LogStore::write_commit_entry
 
 mod actions;
+mod commit;
 mod synced_store;
+
+pub(crate) use commit::{Purpose, Settled, Transaction};
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bytes::Bytes;
-use deltalake_core::kernel::transaction::TransactionError;
-use deltalake_core::logstore::{CommitOrBytes, LogStoreRef};
 use deltalake_core::{DeltaTable, DeltaTableBuilder, checkpoints};
+use futures::TryStreamExt;
 
 use crate::fs::Fs;
-use crate::parquet::writer::NewFile;
 use crate::partition;
 use crate::{Clock, DataFile, Result, StorageError, UnixNanos};
-use actions::Change;
+use commit::Unsettled;
 use synced_store::SyncedStore;
 
 /// Folder of the table, below the data folder.
@@ -34,8 +34,6 @@ const LOG_FOLDER: &str = "_delta_log";
 pub(crate) const APP_ID: &str = "daytwo-wal";
 /// An open reads at most this many commits behind a checkpoint.
 const CHECKPOINT_EVERY: u64 = 100;
-/// A commit gives up after losing to this many other writers.
-const RACES_MAX: u32 = 100;
 
 /// The table, as its one committer knows it.
 #[derive(Debug)]
@@ -48,31 +46,8 @@ pub(crate) struct Table {
     files: Vec<DataFile>,
     hashes: HashMap<String, u128>,
     unsettled: Option<Unsettled>,
-}
-
-/// A commit whose outcome could not be read back.
-#[derive(Debug)]
-struct Unsettled {
-    version: u64,
-    entry: Bytes,
-    new: Vec<NewFile>,
-    watermark: u64,
-}
-
-/// How a commit ended, when it did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Commit {
-    /// Whether the commit is known to survive a power cut. If not, the WAL must be kept until one that is.
-    pub(crate) durable: bool,
-}
-
-/// How an unsettled commit ended.
-#[derive(Debug)]
-pub(crate) enum Settled {
-    /// It stands, with this watermark.
-    Stands(u64),
-    /// It does not; these files are in no commit.
-    Failed(Vec<NewFile>),
+    /// Files that the log remembers as removed, and when; what of them is still on disk is for the vacuum.
+    tombstones: HashMap<String, UnixNanos>,
 }
 
 impl Table {
@@ -87,6 +62,8 @@ impl Table {
             refuse_lost_log(fs, &dir)?;
             create(fs, &dir, clock.now())?;
         }
+        // What the last process could not sync is on disk before anything that it replaces goes.
+        fs.sync_dir(&dir.join(LOG_FOLDER))?;
         Self::load(fs, dir).await
     }
 
@@ -111,6 +88,7 @@ impl Table {
             files: Vec::new(),
             hashes: HashMap::new(),
             unsettled: None,
+            tombstones: HashMap::new(),
         };
         let delta = table.handle().await?;
         let state = delta.snapshot().map_err(cannot("read"))?;
@@ -122,6 +100,12 @@ impl Table {
             table.push(added);
         }
         let log_store = delta.log_store();
+        let mut tombstones = state.all_tombstones(log_store.as_ref());
+        while let Some(tombstone) = tombstones.try_next().await.map_err(cannot("read"))? {
+            let removed = UnixNanos(tombstone.deletion_timestamp().unwrap_or(0).saturating_mul(1_000_000));
+            table.tombstones.insert(tombstone.path().into_owned(), removed);
+        }
+        drop(tombstones);
         let watermark = state.transaction_version(log_store.as_ref(), APP_ID).await.map_err(cannot("read"))?;
         Ok((table, watermark.and_then(|seq| u64::try_from(seq).ok()).unwrap_or(0)))
     }
@@ -153,95 +137,15 @@ impl Table {
         self.hashes.get(path).copied()
     }
 
-    /// Takes a file that cannot be read out of the list kept here; the log stays as it is.
+    /// Files that the log remembered as removed when it was loaded, and when they were.
+    pub(crate) fn take_tombstones(&mut self) -> HashMap<String, UnixNanos> {
+        std::mem::take(&mut self.tombstones)
+    }
+
+    /// Takes a file that cannot be read out of the list kept here, also when the log cannot be told.
     pub(crate) fn forget(&mut self, path: &str) {
         self.files.retain(|file| file.path != path);
         self.hashes.remove(path);
-    }
-
-    /// Commits new files and the watermark that they reach, in one step.
-    ///
-    /// # Errors
-    /// [`StorageError::Table`] or [`StorageError::Io`]: the commit is not there, and its files may be removed, unless
-    /// [`Table::is_unsettled`] says that nobody knows.
-    pub(crate) async fn append(&mut self, new: &[NewFile], watermark: u64, now: UnixNanos) -> Result<Commit> {
-        let entry = Bytes::from(actions::append(new, APP_ID, watermark, now));
-        let log_store = self.builder()?.build_storage().map_err(cannot("open"))?;
-        for _ in 0..RACES_MAX {
-            let version = self.version.saturating_add(1);
-            let outcome = write_entry(&log_store, version, &entry).await;
-            let durable = outcome.is_ok();
-            // A failure may have come after the entry was in place, so what stands there decides.
-            let found = match log_store.read_commit_entry(version).await {
-                Ok(found) => found,
-                Err(error) => {
-                    self.unsettled = Some(Unsettled { version, entry, new: new.to_vec(), watermark });
-                    return Err(cannot("read")(error));
-                }
-            };
-            match found {
-                Some(found) if found == entry => {
-                    if let Err(error) = outcome {
-                        tracing::warn!(%error, version, "the commit stands but may not be on disk yet");
-                    }
-                    self.adopt(version, new);
-                    return Ok(Commit { durable });
-                }
-                Some(foreign) => self.follow(version, &foreign)?,
-                None => outcome.map_err(cannot("commit to"))?,
-            }
-        }
-        Err(refusal("commit to", format!("lost against {RACES_MAX} other writers")))
-    }
-
-    /// Whether the last commit may or may not stand.
-    pub(crate) fn is_unsettled(&self) -> bool {
-        self.unsettled.is_some()
-    }
-
-    /// Finds out how an unsettled commit ended: its watermark when it stands, its files when they can go.
-    ///
-    /// # Errors
-    /// [`StorageError::Table`] when the log still cannot be read; nothing may be committed until then.
-    pub(crate) async fn settle(&mut self) -> Result<Option<Settled>> {
-        let Some(unsettled) = self.unsettled.take() else {
-            return Ok(None);
-        };
-        let log_store = self.builder()?.build_storage().map_err(cannot("open"))?;
-        match log_store.read_commit_entry(unsettled.version).await {
-            Err(error) => {
-                self.unsettled = Some(unsettled);
-                Err(cannot("read")(error))
-            }
-            Ok(Some(found)) if found == unsettled.entry => {
-                self.adopt(unsettled.version, &unsettled.new);
-                Ok(Some(Settled::Stands(unsettled.watermark)))
-            }
-            Ok(_) => Ok(Some(Settled::Failed(unsettled.new))),
-        }
-    }
-
-    fn adopt(&mut self, version: u64, new: &[NewFile]) {
-        self.version = version;
-        self.commits_since_checkpoint = self.commits_since_checkpoint.saturating_add(1);
-        new.iter().for_each(|file| self.push(actions::added(file)));
-    }
-
-    /// Another writer, say another engine's OPTIMIZE, took the version. Its changes to the list of files are ours
-    /// too; a change of schema or protocol is not one we can follow.
-    fn follow(&mut self, version: u64, entry: &[u8]) -> Result<()> {
-        for change in actions::parse(entry)? {
-            match change {
-                Change::Add(added) => self.add(added),
-                Change::Remove(path) => self.forget(&path),
-                Change::Table => {
-                    let reason = "another writer changed its schema or protocol; restart to load it";
-                    return Err(refusal("follow", reason.to_owned()));
-                }
-            }
-        }
-        self.version = version;
-        Ok(())
     }
 
     fn add(&mut self, added: actions::Added) {
@@ -270,10 +174,6 @@ impl Table {
         checkpoints::cleanup_metadata(&delta, None).await.map_err(cannot("clean the log of"))?;
         Ok(())
     }
-}
-
-async fn write_entry(log_store: &LogStoreRef, version: u64, entry: &Bytes) -> Result<(), TransactionError> {
-    log_store.write_commit_entry(version, CommitOrBytes::LogBytes(entry.clone()), Default::default()).await
 }
 
 fn absolute(path: &Path) -> Result<PathBuf> {
@@ -309,7 +209,7 @@ fn refuse_lost_log(fs: &Fs, dir: &Path) -> Result<()> {
         return Ok(());
     }
     for folder in fs.list(dir)?.into_iter().filter(|name| partition::is_partition(name)) {
-        if fs.list(&dir.join(&folder))?.iter().any(|name| partition::last_seq(name).is_some()) {
+        if fs.list(&dir.join(&folder))?.iter().any(|name| partition::FileName::parse(name).is_some()) {
             let reason = "the Delta log is missing although there are data files; restore it from a copy, or move the data \
                           files elsewhere to start an empty table";
             return Err(StorageError::Corrupt { path: dir.join("_delta_log"), reason: reason.to_owned() });

@@ -34,6 +34,7 @@ struct State {
     crashed: bool,
     disk_full: bool,
     free_bytes: Option<u64>,
+    used_bytes: u64,
     /// Kept only where a test wants to cut the power.
     unsynced: Option<power::Unsynced>,
 }
@@ -60,6 +61,7 @@ impl Faults {
         state.faults.clear();
         state.disk_full = false;
         state.free_bytes = None;
+        state.used_bytes = 0;
     }
 
     /// Makes every write and creation fail with `ENOSPC` until [`Faults::heal`].
@@ -71,6 +73,12 @@ impl Faults {
     /// [`Faults::heal`]. Writes still succeed: it is for those who ask before they write.
     pub fn leave_free(&self, bytes: u64) {
         self.state().free_bytes = Some(bytes);
+    }
+
+    /// As [`Faults::leave_free`], with this much in use.
+    pub fn set_space(&self, used_bytes: u64, free_bytes: u64) {
+        let mut state = self.state();
+        (state.used_bytes, state.free_bytes) = (used_bytes, Some(free_bytes));
     }
 
     /// From the operation of this number on (counted from 1 over all kinds), nothing works: the process is dead
@@ -95,7 +103,9 @@ impl Faults {
     pub(super) fn note(&self, event: &Event<'_>) -> io::Result<()> {
         let mut state = self.state();
         if let (Event::Removed(path), Some(free)) = (event, &mut state.free_bytes) {
-            *free = free.saturating_add(std::fs::metadata(path).map_or(0, |removed| removed.len()));
+            let removed = std::fs::metadata(path).map_or(0, |removed| removed.len());
+            *free = free.saturating_add(removed);
+            state.used_bytes = state.used_bytes.saturating_sub(removed);
         }
         state.unsynced.as_mut().map_or(Ok(()), |unsynced| unsynced.note(event))
     }
@@ -114,6 +124,13 @@ impl Faults {
     pub(super) fn free_bytes(&self) -> Option<u64> {
         let state = self.state();
         if state.disk_full { Some(0) } else { state.free_bytes }
+    }
+
+    /// Bytes used and free, when a test has a say in it.
+    pub(super) fn space(&self) -> Option<(u64, u64)> {
+        let state = self.state();
+        let free = if state.disk_full { Some(0) } else { state.free_bytes };
+        free.map(|free| (state.used_bytes, free))
     }
 
     pub(super) fn gate(&self, operation: Operation) -> io::Result<()> {

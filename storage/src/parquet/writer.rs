@@ -1,6 +1,6 @@
 //! Writes one data file: streamed, hashed on the way, on disk under its name before anybody hears of it.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 
 use arrow::array::{AsArray, RecordBatch};
@@ -8,9 +8,10 @@ use arrow::datatypes::Int64Type;
 use parquet::arrow::ArrowWriter;
 use xxhash_rust::xxh3::Xxh3;
 
+use super::output::Output;
 use super::properties::{self, PAGE_ROWS, ROW_GROUP_ROWS};
 use crate::buffer::Buffered;
-use crate::fs::{Fs, FsFile, io_error, parent, temporary_name};
+use crate::fs::{Fs, io_error};
 use crate::index::Builder;
 use crate::schema::{col, memory_schema};
 use crate::{DataFile, Result};
@@ -45,25 +46,15 @@ pub(crate) fn write(
 ) -> Result<(NewFile, Builder)> {
     let written = try_write(fs, table_dir, path, hour, batches);
     if written.is_err() {
-        let temporary = temporary_name(&table_dir.join(path));
-        if let Err(error) = fs.remove(&temporary) {
-            tracing::warn!(%error, "a temporary file stays until the next start");
-        }
+        Output::discard(fs, table_dir, path);
     }
     written
 }
 
 fn try_write(fs: &Fs, table_dir: &Path, path: &str, hour: &str, batches: &[&Buffered]) -> Result<(NewFile, Builder)> {
     let target = table_dir.join(path);
-    let folder = parent(&target);
-    if !folder.is_dir() {
-        fs.create_dir_all(folder)?;
-        fs.sync_dir(table_dir)?;
-    }
-    let temporary = temporary_name(&target);
-    fs.remove(&temporary)?;
-    let hashing = Hashing { file: fs.create(&temporary)?, hash: Xxh3::new(), bytes: 0 };
-    let mut writer = ArrowWriter::try_new_with_options(hashing, memory_schema(), properties::options())?;
+    let output = Output::create(fs, table_dir, path)?;
+    let mut writer = ArrowWriter::try_new_with_options(output, memory_schema(), properties::options())?;
     let mut ranges = Ranges::default();
     let mut pieces = Pieces::default();
     let mut index = Builder::default();
@@ -75,17 +66,15 @@ fn try_write(fs: &Fs, table_dir: &Path, path: &str, hour: &str, batches: &[&Buff
                 index.begin_row_group();
             }
             index.push(&piece)?;
-            writer.write(&piece).map_err(|error| disk_full(error, &temporary))?;
+            writer.write(&piece).map_err(|error| disk_full(error, &target))?;
         }
     }
-    let done = writer.into_inner().map_err(|error| disk_full(error, &temporary))?;
-    done.file.sync_all()?;
-    fs.rename(&temporary, &target)?;
-    fs.sync_dir(folder)?;
-    let content_hash = done.hash.digest128();
+    let output = writer.into_inner().map_err(|error| disk_full(error, &target))?;
+    let published = output.publish()?;
+    let content_hash = published.content_hash;
     let file = DataFile {
         path: path.to_owned(),
-        size_bytes: done.bytes,
+        size_bytes: published.bytes,
         rows: batches.iter().map(|buffered| buffered.batch.len() as u64).sum(),
         start_range: ranges.start,
         received_hour: hour.to_owned(),
@@ -97,13 +86,13 @@ fn try_write(fs: &Fs, table_dir: &Path, path: &str, hour: &str, batches: &[&Buff
 
 /// Cuts batches where a page ends, so that pages of all columns begin at the same rows: the blocks of the index.
 #[derive(Debug, Default)]
-struct Pieces {
+pub(crate) struct Pieces {
     rows: usize,
 }
 
 impl Pieces {
     /// The pieces of the next batch; whether each begins a row group.
-    fn of(&mut self, batch: &RecordBatch) -> Vec<(RecordBatch, bool)> {
+    pub(crate) fn of(&mut self, batch: &RecordBatch) -> Vec<(RecordBatch, bool)> {
         let mut pieces = Vec::new();
         let mut at = 0;
         while at < batch.num_rows() {
@@ -118,7 +107,7 @@ impl Pieces {
 }
 
 /// Parquet wraps I/O errors; a full disk must stay recognisable.
-fn disk_full(error: parquet::errors::ParquetError, path: &Path) -> crate::StorageError {
+pub(crate) fn disk_full(error: parquet::errors::ParquetError, path: &Path) -> crate::StorageError {
     if let parquet::errors::ParquetError::External(source) = &error
         && let Some(source) = source.downcast_ref::<io::Error>()
     {
@@ -132,25 +121,6 @@ pub(crate) fn content_hash(fs: &Fs, path: &Path) -> Result<u128> {
     let mut hash = Xxh3::new();
     fs.for_each_piece(path, |piece| hash.update(piece))?;
     Ok(hash.digest128())
-}
-
-struct Hashing {
-    file: FsFile,
-    hash: Xxh3,
-    bytes: u64,
-}
-
-impl Write for Hashing {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes)?;
-        self.hash.update(bytes.get(..written).unwrap_or_default());
-        self.bytes = self.bytes.saturating_add(written as u64);
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
 }
 
 #[derive(Debug, Default)]

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::task;
 use tokio_util::sync::CancellationToken;
 
-use super::Shared;
+use super::{Shared, upkeep};
 use crate::flush::Flusher;
 use crate::wal;
 use crate::wal::writer::{Append, Writer};
@@ -26,6 +26,7 @@ pub(super) struct Background {
     stop: CancellationToken,
     task: task::JoinHandle<()>,
     keeper: task::JoinHandle<()>,
+    upkeep: task::JoinHandle<()>,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -41,11 +42,12 @@ impl Background {
         let task = task::spawn(run(Arc::clone(shared), stop.clone()));
         let keeper = Arc::clone(&shared.keeper).run(Arc::clone(&shared.buffer), stop.clone());
         let keeper = task::spawn(keeper);
-        Self { stop, task, keeper, writer: spawned.ok() }
+        let upkeep = task::spawn(upkeep::run(Arc::clone(shared), stop.clone()));
+        Self { stop, task, keeper, upkeep, writer: spawned.ok() }
     }
 
     /// Waits until every queued request is answered and no flush runs.
-    pub(super) async fn stop(mut self) {
+    pub(super) async fn stop(mut self, shared: &Shared) {
         if let Some(writer) = self.writer.take() {
             let joined = task::spawn_blocking(move || writer.join()).await;
             if !matches!(joined, Ok(Ok(()))) {
@@ -53,11 +55,15 @@ impl Background {
             }
         }
         self.stop.cancel();
+        shared.cancel_compaction();
         if let Err(error) = (&mut self.task).await {
             tracing::error!(%error, "the flush task ended in a panic");
         }
         if let Err(error) = (&mut self.keeper).await {
             tracing::error!(%error, "the task that makes indexes ended in a panic");
+        }
+        if let Err(error) = (&mut self.upkeep).await {
+            tracing::error!(%error, "the upkeep task ended in a panic");
         }
     }
 }
@@ -69,7 +75,7 @@ impl Drop for Background {
 }
 
 async fn run(shared: Arc<Shared>, stop: CancellationToken) {
-    let Some(flusher) = &shared.flusher else {
+    let Some(flusher) = shared.writing.as_ref().map(|writing| &writing.flusher) else {
         return;
     };
     let mut failures = 0_u32;
@@ -115,6 +121,7 @@ impl Shared {
     }
 
     fn look_after_disk(&self) {
+        self.disk.look();
         let folder = self.config.data_dir.join(wal::FOLDER);
         let released = self.segments.release(&self.fs, &folder, self.clock.now(), self.config.dedup_window);
         if let Err(error) = released {

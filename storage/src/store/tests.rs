@@ -1,6 +1,7 @@
 //! The store as its users see it: opened, filled, killed, opened again.
 
 mod basics;
+mod compaction;
 mod crash;
 mod damage;
 mod disk;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::buffer::Generation;
 use crate::index::Indexes;
-use crate::{SpanBatch, UnixNanos};
+use crate::{CompactionStatus, DiskStatus, SpanBatch, UnixNanos, VacuumStatus};
 
 /// Encoding of a frame's payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,6 +106,8 @@ pub struct Snapshot {
     pub holes: Vec<String>,
     /// The indexes of the files.
     pub indexes: Indexes,
+    /// Keeps the files on disk for as long as this snapshot, or a copy of it, is held.
+    pub(super) _lease: Arc<Generation>,
 }
 
 /// Counters and states for `/metrics` and the status page.
@@ -142,4 +145,10 @@ pub struct StoreStatus {
     pub indexes_made: u64,
     /// Indexes that could not be made since start; their files are scanned instead.
     pub index_failures: u64,
+    /// What compaction did.
+    pub compaction: CompactionStatus,
+    /// What waits to be removed, and what was.
+    pub vacuum: VacuumStatus,
+    /// How full the disk is.
+    pub disk: DiskStatus,
 }

@@ -4,6 +4,7 @@ use arrow::datatypes::DataType;
 use deltalake_core::kernel::Add;
 use serde_json::{Map, Value, json};
 
+use super::commit::{Purpose, Transaction};
 use crate::parquet::writer::{NewFile, Range};
 use crate::schema::{SCHEMA_VERSION, SCHEMA_VERSION_KEY, col, table_schema};
 use crate::{DataFile, Result, UnixNanos};
@@ -40,7 +41,8 @@ pub(super) fn create(now: UnixNanos) -> String {
         "partitionColumns": [col::RECEIVED_HOUR],
         "configuration": {
             "delta.checkpointInterval": super::CHECKPOINT_EVERY.to_string(),
-            "delta.logRetentionDuration": "interval 7 days",
+            "delta.logRetentionDuration": "interval 1 days",
+            "delta.deletedFileRetentionDuration": "interval 1 days",
             SCHEMA_VERSION_KEY: SCHEMA_VERSION.to_string(),
         },
         "createdTime": millis(now),
@@ -48,25 +50,40 @@ pub(super) fn create(now: UnixNanos) -> String {
     lines(&[commit_info("CREATE TABLE", false, now), protocol, metadata])
 }
 
-/// A flush: the new files and the watermark.
-pub(super) fn append(new: &[NewFile], app_id: &str, watermark: u64, now: UnixNanos) -> String {
-    let watermark = i64::try_from(watermark).unwrap_or(i64::MAX);
-    let mut actions = vec![
-        commit_info("WRITE", true, now),
-        json!({"txn": {"appId": app_id, "version": watermark, "lastUpdated": millis(now)}}),
-    ];
-    actions.extend(new.iter().map(|new| {
-        json!({"add": {
-            "path": new.file.path,
-            "partitionValues": {col::RECEIVED_HOUR: new.file.received_hour},
-            "size": new.file.size_bytes,
-            "modificationTime": millis(now),
-            "dataChange": true,
-            "stats": stats(new).to_string(),
-            "tags": {HASH_TAG: format!("{:032x}", new.content_hash)},
-        }})
-    }));
+/// The entry of a transaction.
+pub(super) fn entry(transaction: &Transaction, app_id: &str, now: UnixNanos) -> String {
+    let purpose = transaction.purpose;
+    let mut actions = vec![commit_info(purpose.operation(), transaction.removes.is_empty(), now)];
+    if let Some(watermark) = transaction.watermark {
+        let watermark = i64::try_from(watermark).unwrap_or(i64::MAX);
+        actions.push(json!({"txn": {"appId": app_id, "version": watermark, "lastUpdated": millis(now)}}));
+    }
+    actions.extend(transaction.removes.iter().map(|file| remove(file, purpose, now)));
+    actions.extend(transaction.adds.iter().map(|new| add(new, purpose, now)));
     lines(&actions)
+}
+
+fn add(new: &NewFile, purpose: Purpose, now: UnixNanos) -> Value {
+    json!({"add": {
+        "path": new.file.path,
+        "partitionValues": {col::RECEIVED_HOUR: new.file.received_hour},
+        "size": new.file.size_bytes,
+        "modificationTime": millis(now),
+        "dataChange": purpose.changes_data(),
+        "stats": stats(new).to_string(),
+        "tags": {HASH_TAG: format!("{:032x}", new.content_hash)},
+    }})
+}
+
+fn remove(file: &DataFile, purpose: Purpose, now: UnixNanos) -> Value {
+    json!({"remove": {
+        "path": file.path,
+        "deletionTimestamp": millis(now),
+        "dataChange": purpose.changes_data(),
+        "extendedFileMetadata": true,
+        "partitionValues": {col::RECEIVED_HOUR: file.received_hour},
+        "size": file.size_bytes,
+    }})
 }
 
 fn commit_info(operation: &str, blind: bool, now: UnixNanos) -> Value {

@@ -95,6 +95,8 @@ fn take_back(entry: Undo) -> io::Result<()> {
         Undo::Created(path) => std::fs::remove_file(path),
         Undo::Renamed { from, to } => std::fs::rename(to, from),
         Undo::Removed { path, mut file } => {
+            // An empty folder that went with its last file comes back with it.
+            std::fs::create_dir_all(parent(&path))?;
             let mut copy = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
             io::copy(&mut file, &mut copy).map(|_| ())
         }

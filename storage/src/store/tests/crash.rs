@@ -1,14 +1,16 @@
 //! A process that dies at any disk operation: what was answered is there once, and nothing is there that was not sent.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::support::{Counts, Home, append, expected, found};
+use super::support::{Counts, Home, START, append, expected, found};
+use crate::Clock;
 use crate::testing::{Faults, Seeded};
 
 /// Seeds of one run; `DAYTWO_SEED` is not read, since a failure prints the seed and this list can name it.
 const SEEDS: std::ops::Range<u64> = 0..60;
 
-/// Scenario: over seeds, a store appends and flushes at random and dies at a random disk operation, possibly in the
+/// Scenario: over seeds, a store appends, flushes, merges files and vacuums at random and dies at a random disk operation, possibly in the
 /// middle of a write; it is opened again, sometimes dying during the open; this goes on for several lives.
 /// Guarantees: after each life every answered request is found once, unanswered ones at most once, nothing else at all,
 /// and a retry of an answered one is a duplicate.
@@ -31,21 +33,35 @@ async fn answered_requests_survive_a_power_cut_at_any_point() {
 
 async fn lives(seed: u64, power_cut: bool) {
     let mut random = Seeded::new(seed);
-    let home = Home::new();
+    let mut home = Home::new();
+    home.config.compaction_target_bytes = 1 << 20;
+    home.config.compaction_keep_rows = if seed.is_multiple_of(2) { 0 } else { 1 << 20 };
+    home.config.vacuum_after = Duration::ZERO;
     let (mut answered, mut unknown) = (Vec::new(), Vec::new());
     let mut next = seed * 1_000;
     for life in 0..4 {
         let faults = Arc::new(Faults::default());
-        faults.crash_at(1 + random.below(60));
+        faults.crash_at(1 + random.below(200));
         if power_cut {
             faults.watch_syncs();
         }
         if let Ok(store) = home.open_with(Arc::clone(&faults)).await {
-            for _ in 0..30 {
-                if random.percent(15) {
-                    // Its outcome shows in what is found below.
+            for _ in 0..40 {
+                // How these end shows in what is found below.
+                if random.percent(20) {
                     store.flush().await.ok();
                     continue;
+                }
+                if random.percent(10) {
+                    store.compact().await.ok();
+                    continue;
+                }
+                if random.percent(10) {
+                    store.vacuum().await;
+                    continue;
+                }
+                if random.percent(3) {
+                    home.clock.advance(Duration::from_secs(3600));
                 }
                 next += 1;
                 match append(&store, next, 2).await {
@@ -62,7 +78,12 @@ async fn lives(seed: u64, power_cut: bool) {
             faults.cut_power(&mut random).unwrap_or_else(|error| panic!("SEED={seed} life {life}: {error}"));
         }
         let store = home.open().await;
-        check(&store, &answered, &unknown, &format!("SEED={seed} life {life}")).await;
+        let context = format!("SEED={seed} life {life}");
+        check(&store, &answered, &unknown, &context).await;
+        // A request is remembered for ten minutes.
+        if let Some(&one) = answered.last().filter(|_| home.clock.now() == START) {
+            assert!(append(&store, one, 2).await.unwrap().duplicate, "{context}: a retry was stored again");
+        }
     }
 }
 
@@ -78,9 +99,6 @@ async fn check(store: &crate::Store, answered: &[u64], unknown: &[u64], context:
         assert!(must.contains_key(key) || may.get(key) == Some(count), "{context}: a span nobody sent, or twice");
     }
     assert!(snapshot.holes.is_empty(), "{context}: {:?}", snapshot.holes);
-    if let Some(&one) = answered.last() {
-        assert!(append(store, one, 2).await.unwrap().duplicate, "{context}: a retry was stored again");
-    }
 }
 
 /// Scenario: for every number n, the process dies at the n-th disk operation of a flush, until one flush gets through.

@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use super::support::{Home, append};
-use crate::index::{Indexes, TraceKeys};
+use crate::index::{Indexes, Part, TraceKeys};
 use crate::parquet::writer::NewFile;
 use crate::testing::spans;
 use crate::{DataFile, Store, TraceId};
@@ -104,7 +104,8 @@ async fn sidecars_merge_and_strays_go() {
         ..inputs[0].clone()
     };
     let target = NewFile { file: both.clone(), content_hash: 6, received_range: None, duration_range: None };
-    snapshot.indexes.merge(&inputs, &target).unwrap();
+    let parts = inputs.iter().map(|file| Part::File((*file).clone()));
+    snapshot.indexes.merge(parts.collect(), &target).unwrap();
     for seed in 1..=2 {
         let traces = traces(seed, 200);
         let expected = rows_of(&snapshot.indexes, inputs[seed as usize - 1], &traces);

@@ -38,6 +38,9 @@ impl Home {
             flush_interval: Duration::from_secs(3600),
             wal_segment_bytes: 8 << 10,
             dedup_window: Duration::from_secs(600),
+            // Tests of compaction turn it on.
+            compaction_target_bytes: 0,
+            ..StorageConfig::default()
         };
         Self { _folder: folder, clock: Arc::new(ManualClock::at(START)), config }
     }

@@ -1,0 +1,264 @@
+//! Writes one file of several: row groups as they are, small neighbours as one.
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::errors::{ParquetError, Result as ParquetResult};
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
+use parquet::file::properties::WriterProperties;
+use parquet::file::reader::ChunkReader;
+use parquet::file::statistics::Statistics;
+use parquet::file::writer::SerializedFileWriter;
+
+use super::plan::Policy;
+use super::source::{Input, Opened, Source, Unreadable, closed_column};
+use crate::fs::Fs;
+use crate::index::{Builder, Indexes, Part};
+use crate::parquet::output::{Output, Published};
+use crate::parquet::properties;
+use crate::parquet::writer::{self, NewFile, Pieces, disk_full};
+use crate::partition::FileName;
+use crate::schema::{col, memory_schema};
+use crate::{DataFile, StorageError};
+
+/// Rows decoded at a time while small row groups are encoded again.
+const BATCH_ROWS: usize = 8192;
+
+/// A file made of others.
+#[derive(Debug)]
+pub(super) struct Merged {
+    pub(super) new: NewFile,
+    pub(super) row_groups_copied: u64,
+    pub(super) rows_encoded: u64,
+}
+
+/// Why there is none.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// An input is damaged.
+    Input(Unreadable),
+    /// The input at this path has other columns or another version than the one before it.
+    Unlike(String),
+    /// The store closes.
+    Cancelled,
+    /// Reading or writing failed; another try may succeed.
+    Output(StorageError),
+}
+
+impl<E: Into<StorageError>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Output(error.into())
+    }
+}
+
+/// Merges `inputs`, which are neighbours in this order. Blocks on the disk.
+///
+/// # Errors
+/// [`Failure`]; nothing is left on disk then.
+pub(super) fn merge(
+    fs: &Fs,
+    indexes: &Indexes,
+    table_dir: &Path,
+    inputs: &[Input],
+    policy: Policy,
+    cancelled: &AtomicBool,
+) -> Result<Merged, Failure> {
+    let path = path_of(inputs);
+    let mut sources = Vec::with_capacity(inputs.len());
+    for input in inputs {
+        check(cancelled)?;
+        sources.push(Source::open(fs, table_dir, input).map_err(|opened| match opened {
+            Opened::Unreadable(unreadable) => Failure::Input(unreadable),
+            Opened::Later(error) => Failure::Output(error),
+        })?);
+    }
+    if let Some(at) = sources.windows(2).position(|pair| !are_alike(&pair[0], &pair[1])) {
+        return Err(Failure::Unlike(inputs[at + 1].file.path.clone()));
+    }
+    match write(fs, table_dir, &path, inputs, &sources, policy, cancelled) {
+        Ok((merged, parts)) => {
+            // The spans are what counts: an index that cannot be merged is made from the file later.
+            if let Err(error) = indexes.merge(parts, &merged.new) {
+                tracing::warn!(path, %error, "a merged file is committed without its index");
+            }
+            Ok(merged)
+        }
+        Err(failure) => {
+            Output::discard(fs, table_dir, &path);
+            Err(failure)
+        }
+    }
+}
+
+fn path_of(inputs: &[Input]) -> String {
+    let names = inputs.iter().filter_map(|input| FileName::parse(&input.file.path));
+    let first_seq = names.clone().map(|name| name.first_seq).min().unwrap_or(0);
+    let last_seq = names.map(|name| name.last_seq).max().unwrap_or(0);
+    let hour = inputs.first().map_or("", |input| input.file.received_hour.as_str());
+    FileName { merged: true, first_seq, last_seq }.path(hour, rand::random())
+}
+
+fn are_alike(one: &Source, other: &Source) -> bool {
+    let (one, other) = (one.metadata().file_metadata(), other.metadata().file_metadata());
+    one.schema() == other.schema() && one.key_value_metadata() == other.key_value_metadata()
+}
+
+fn check(cancelled: &AtomicBool) -> Result<(), Failure> {
+    if cancelled.load(Ordering::Relaxed) { Err(Failure::Cancelled) } else { Ok(()) }
+}
+
+fn write(
+    fs: &Fs,
+    table_dir: &Path,
+    path: &str,
+    inputs: &[Input],
+    sources: &[Source],
+    policy: Policy,
+    cancelled: &AtomicBool,
+) -> Result<(Merged, Vec<Part>), Failure> {
+    let failed = |error: ParquetError| Failure::Output(disk_full(error, &table_dir.join(path)));
+    let mut output = Output::create(fs, table_dir, path)?;
+    let mut writer = writer_like(&mut output, sources).map_err(failed)?;
+    let (mut row_groups_copied, mut rows_encoded, mut parts) = (0, 0, Vec::new());
+    for step in steps(sources, policy.keep_rows) {
+        check(cancelled)?;
+        match encode(&sources[step.clone()]).map_err(failed)? {
+            Some(encoded) if encoded.metadata.file_metadata().schema() == writer.schema_descr().root_schema() => {
+                copy_all(&mut writer, &encoded.bytes, &encoded.metadata).map_err(failed)?;
+                rows_encoded += sources[step].iter().map(Source::rows).sum::<u64>();
+                parts.push(Part::Built(Box::new(encoded.index)));
+            }
+            // Alone, or rows of a version from before, with columns of other types.
+            _ => {
+                for at in step {
+                    let source = &sources[at];
+                    copy_all(&mut writer, &source.bytes, source.metadata()).map_err(failed)?;
+                    row_groups_copied += source.metadata().num_row_groups() as u64;
+                    parts.push(Part::File(inputs[at].file.clone()));
+                }
+            }
+        }
+    }
+    let metadata = writer.close().map_err(failed)?;
+    let published = output.publish()?;
+    let new = new_file(path, inputs, &metadata, published);
+    Ok((Merged { new, row_groups_copied, rows_encoded }, parts))
+}
+
+fn new_file(path: &str, inputs: &[Input], metadata: &ParquetMetaData, published: Published) -> NewFile {
+    let file = DataFile {
+        path: path.to_owned(),
+        size_bytes: published.bytes,
+        rows: inputs.iter().map(|input| input.file.rows).sum(),
+        start_range: range_of(metadata, col::START),
+        received_hour: inputs.first().map_or_else(String::new, |input| input.file.received_hour.clone()),
+        content_hash: Some(published.content_hash),
+    };
+    NewFile {
+        file,
+        content_hash: published.content_hash,
+        received_range: range_of(metadata, col::RECEIVED),
+        duration_range: range_of(metadata, col::DURATION),
+    }
+}
+
+type Writer<'a> = SerializedFileWriter<&'a mut Output>;
+
+/// A writer of files with the columns and the key-value metadata of the inputs.
+fn writer_like<'a>(output: &'a mut Output, sources: &[Source]) -> ParquetResult<Writer<'a>> {
+    let none = || ParquetError::General("there is nothing to merge".to_owned());
+    let footer = sources.first().ok_or_else(none)?.metadata().file_metadata();
+    let keys = footer.key_value_metadata().cloned();
+    let properties = WriterProperties::builder()
+        .set_created_by(footer.created_by().unwrap_or_default().to_owned())
+        .set_key_value_metadata(keys);
+    SerializedFileWriter::new(output, footer.schema_descr().root_schema_ptr(), Arc::new(properties.build()))
+}
+
+/// Neighbours that go the same way: alone they are copied, together they are encoded as one. Files all of whose row groups
+/// are under `keep_rows` are put together, up to the usual size of a row group.
+fn steps(sources: &[Source], keep_rows: u64) -> Vec<Range<usize>> {
+    let mut steps: Vec<Range<usize>> = Vec::new();
+    let mut rows = None;
+    for (at, source) in sources.iter().enumerate() {
+        let small = source.largest_row_group() < keep_rows;
+        let together = rows.map(|rows: u64| rows.saturating_add(source.rows()));
+        match (steps.last_mut(), together) {
+            (Some(step), Some(together)) if small && together <= properties::ROW_GROUP_ROWS as u64 => {
+                step.end = at + 1;
+                rows = Some(together);
+            }
+            _ => {
+                steps.push(at..at + 1);
+                rows = small.then(|| source.rows());
+            }
+        }
+    }
+    steps
+}
+
+/// Copies all row groups byte for byte, with their statistics, page indexes and bloom filters.
+fn copy_all<R: ChunkReader>(writer: &mut Writer<'_>, reader: &R, metadata: &ParquetMetaData) -> ParquetResult<()> {
+    for at in 0..metadata.num_row_groups() {
+        let mut group = writer.next_row_group()?;
+        for column in 0..metadata.row_group(at).num_columns() {
+            group.append_column(reader, closed_column(reader, metadata, at, column)?)?;
+        }
+        group.close()?;
+    }
+    Ok(())
+}
+
+/// Rows of several files as one row group, in memory.
+struct Encoded {
+    bytes: Bytes,
+    metadata: Arc<ParquetMetaData>,
+    index: Builder,
+}
+
+/// Decodes files and encodes their rows as one row group; `None` for a file alone, which gains nothing.
+fn encode(sources: &[Source]) -> ParquetResult<Option<Encoded>> {
+    if sources.len() < 2 {
+        return Ok(None);
+    }
+    let mut writer = ArrowWriter::try_new_with_options(Vec::new(), memory_schema(), properties::options())?;
+    let (mut pieces, mut index) = (Pieces::default(), Builder::default());
+    for source in sources {
+        // What repeats for a whole resource stays a dictionary, which is decoded and encoded once a row group.
+        let options = ArrowReaderOptions::new().with_schema(memory_schema());
+        let Ok(typed) = ArrowReaderMetadata::try_new(Arc::clone(source.arrow.metadata()), options) else {
+            return Ok(None);
+        };
+        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(source.bytes.try_clone()?, typed);
+        for batch in reader.with_batch_size(BATCH_ROWS).build()? {
+            for (piece, begins_row_group) in pieces.of(&batch?) {
+                if begins_row_group {
+                    index.begin_row_group();
+                }
+                index.push(&piece).map_err(|error| ParquetError::External(Box::new(error)))?;
+                writer.write(&piece)?;
+            }
+        }
+    }
+    let bytes = Bytes::from(writer.into_inner()?);
+    let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
+    let metadata = Arc::clone(ArrowReaderMetadata::load(&bytes, options)?.metadata());
+    Ok(Some(Encoded { bytes, metadata, index }))
+}
+
+/// Bounds of a column over all row groups; `None` when one of them does not say.
+fn range_of(metadata: &ParquetMetaData, name: &str) -> writer::Range {
+    let columns = metadata.file_metadata().schema_descr().columns();
+    let column = columns.iter().position(|column| column.path().string() == name)?;
+    let bounds = metadata.row_groups().iter().map(|group| match group.column(column).statistics() {
+        Some(Statistics::Int64(bounds)) => Some((*bounds.min_opt()?, *bounds.max_opt()?)),
+        _ => None,
+    });
+    let bounds: Option<Vec<(i64, i64)>> = bounds.collect();
+    bounds?.into_iter().reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))
+}

@@ -1,0 +1,134 @@
+//! An input of a merge: opened once, its content hash checked against the log, its footer and indexes read.
+
+use std::fs::File;
+use std::io::Read;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::bloom_filter::Sbbf;
+use parquet::column::writer::ColumnCloseResult;
+use parquet::errors::{ParquetError, Result as ParquetResult};
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
+use parquet::file::page_index::column_index::ColumnIndexMetaData;
+use parquet::file::reader::ChunkReader;
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::DataFile;
+use crate::fs::Fs;
+
+/// What is to be read.
+#[derive(Debug, Clone)]
+pub(super) struct Input {
+    /// The file.
+    pub(super) file: DataFile,
+    /// What the log says that its bytes hash to.
+    pub(super) hash: Option<u128>,
+}
+
+/// An input that is not what was written.
+#[derive(Debug)]
+pub(super) struct Unreadable {
+    pub(super) path: String,
+    pub(super) reason: String,
+}
+
+/// An input that is what was written.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) bytes: File,
+    pub(super) arrow: ArrowReaderMetadata,
+}
+
+impl Source {
+    /// Opens an input and reads all of it once. Every later read goes to the same open file.
+    ///
+    /// # Errors
+    /// [`Opened::Unreadable`] when it is gone, or not what was written; [`Opened::Later`] when it cannot be read now.
+    pub(super) fn open(fs: &Fs, table_dir: &Path, input: &Input) -> Result<Self, Opened> {
+        let unreadable = |reason: String| Opened::Unreadable(Unreadable { path: input.file.path.clone(), reason });
+        let mut bytes = match fs.open(&table_dir.join(&input.file.path)) {
+            Ok(bytes) => bytes,
+            Err(crate::StorageError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                return Err(unreadable("the file is missing".to_owned()));
+            }
+            Err(error) => return Err(Opened::Later(error)),
+        };
+        let found = hash_of(&mut bytes)
+            .map_err(|source| Opened::Later(crate::fs::io_error("read", &table_dir.join(&input.file.path), source)))?;
+        if input.hash.is_some_and(|hash| hash != found) {
+            return Err(unreadable("its content is not what was written".to_owned()));
+        }
+        let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
+        let arrow = guarded(|| ArrowReaderMetadata::load(&bytes, options)).map_err(unreadable)?;
+        Ok(Self { bytes, arrow })
+    }
+
+    /// Footer and page indexes.
+    pub(super) fn metadata(&self) -> &ParquetMetaData {
+        self.arrow.metadata()
+    }
+
+    /// Rows of its largest row group.
+    pub(super) fn largest_row_group(&self) -> u64 {
+        let rows = self.metadata().row_groups().iter().map(|group| u64::try_from(group.num_rows()).unwrap_or(0));
+        rows.max().unwrap_or(0)
+    }
+
+    /// All its rows.
+    pub(super) fn rows(&self) -> u64 {
+        u64::try_from(self.metadata().file_metadata().num_rows()).unwrap_or(0)
+    }
+}
+
+/// Why an input was not opened.
+#[derive(Debug)]
+pub(super) enum Opened {
+    /// It is damaged.
+    Unreadable(Unreadable),
+    /// It may be readable another time.
+    Later(crate::StorageError),
+}
+
+fn hash_of(file: &mut File) -> std::io::Result<u128> {
+    let (mut hash, mut piece) = (Xxh3::new(), vec![0_u8; 1 << 20]);
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok(hash.digest128()),
+            length => hash.update(piece.get(..length).unwrap_or_default()),
+        }
+    }
+}
+
+/// What the writer of a column chunk said when it was done, taken back out of the file.
+pub(super) fn closed_column<R: ChunkReader>(
+    reader: &R,
+    metadata: &ParquetMetaData,
+    row_group: usize,
+    column: usize,
+) -> ParquetResult<ColumnCloseResult> {
+    let group = metadata.row_group(row_group);
+    let chunk = group.column(column);
+    let index = metadata.column_index().and_then(|index| index.get(row_group)?.get(column)).cloned();
+    let offsets = metadata.offset_index().and_then(|index| index.get(row_group)?.get(column)).cloned();
+    Ok(ColumnCloseResult {
+        bytes_written: positive(chunk.compressed_size())?,
+        rows_written: positive(group.num_rows())?,
+        metadata: chunk.clone(),
+        bloom_filter: Sbbf::read_from_column_chunk(chunk, reader)?,
+        column_index: index.filter(|index| !matches!(index, ColumnIndexMetaData::NONE)),
+        offset_index: offsets,
+    })
+}
+
+fn positive(number: i64) -> ParquetResult<u64> {
+    u64::try_from(number).map_err(|_| ParquetError::General("a size below zero".to_owned()))
+}
+
+/// Runs code of parquet-rs that may panic on damaged bytes.
+pub(super) fn guarded<T>(read: impl FnOnce() -> ParquetResult<T>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(read)) {
+        Ok(read) => read.map_err(|error| error.to_string()),
+        Err(_) => Err("reading it panicked".to_owned()),
+    }
+}
