@@ -153,7 +153,7 @@ pub(super) fn read_file(path: &std::path::Path) -> Vec<RecordBatch> {
     reader.map(Result::unwrap).collect()
 }
 
-fn count(batch: &RecordBatch, counts: &mut Counts) {
+pub(super) fn count(batch: &RecordBatch, counts: &mut Counts) {
     let column = |name: &str| batch.column_by_name(name).unwrap();
     let (traces, ids) = (column(col::TRACE_ID).as_binary::<i32>(), column(col::SPAN_ID).as_binary::<i32>());
     let starts = column(col::START).as_primitive::<Int64Type>();
