@@ -24,7 +24,7 @@ fn as_stored(batch: &RecordBatch) -> RecordBatch {
         .fields()
         .iter()
         .map(|field| cast(batch.column_by_name(field.name()).unwrap(), field.data_type()).unwrap());
-    let stored = RecordBatch::try_new(schema.clone(), columns.collect()).unwrap();
+    let stored = RecordBatch::try_new(std::sync::Arc::clone(&schema), columns.collect()).unwrap();
     let kept: Vec<usize> = (0..schema.fields().len()).filter(|&at| schema.field(at).name() != col::ANOMALIES).collect();
     stored.project(&kept).unwrap()
 }
