@@ -1,7 +1,9 @@
-//! What questions cost over stored spans: a trace by id, RED by service over everything, the newest traces of a search.
+//! What questions cost over stored spans: a trace by id, the newest traces of a search, the names of everything, RED by
+//! service over all spans; and what the files and their indexes take.
 //!
 //! `cargo bench --bench query -- --spans 10000000 --dir /tmp/daytwo-bench-query` fills the folder once (bench corpus, through
-//! the decoder and the store) and reuses it. Every figure is of warm files: each question is asked once before it counts.
+//! the decoder and the store, and one span apart in its middle) and reuses it; `--spans 100000000` works alike, given 10 GB
+//! and time. Every figure is of warm files: each question is asked once before it counts.
 //!
 //! The ceiling of RED is the same two columns through the Parquet reader into one histogram, with nothing around it: no
 //! grouping, no plan, no snapshot.
@@ -22,13 +24,20 @@ use daytwo_storage::{
 };
 use daytwo_traffic::{Corpus, CorpusConfig, Model, ModelConfig};
 use hdrhistogram::Histogram;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use prost::Message;
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;
 
 /// Lookups of each kind that are measured.
 const LOOKUPS: usize = 2_000;
+
+/// An attribute that one span has.
+const NEEDLE: (&str, &str) = ("bench.needle", "in the haystack");
 
 /// How often the longer questions are asked.
 const REPEATS: usize = 15;
@@ -50,7 +59,8 @@ async fn main() -> Result<(), Failed> {
     let engine = QueryEngine::new(config, Arc::clone(&store), Arc::new(SystemClock), Arc::new(NoEngineTables))?;
     let status = store.status();
     let (spans, files, bytes) = (status.file_rows, status.files, status.file_bytes);
-    writeln!(out, "{spans} spans in {files} files, {:.1} bytes each", ratio(bytes, spans))?;
+    writeln!(out, "{spans} spans in {files} files, {:.2} bytes each", ratio(bytes, spans))?;
+    sizes(&store, &mut out)?;
     writeln!(out, "{:<44} {:>10} {:>10} {:>10}", "question", "p50 ms", "p99 ms", "max ms")?;
     let known = sample_ids(&engine).await?;
     lookups(&engine, "trace by id, stored", &known, &mut out).await?;
@@ -58,6 +68,8 @@ async fn main() -> Result<(), Failed> {
         (1..=LOOKUPS as u128).filter_map(|n| id_of(n.wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C))).collect();
     lookups(&engine, "trace by id, unknown", &unknown, &mut out).await?;
     searches(&engine, &mut out).await?;
+    let names = repeated(|| async { engine.catalogue().await.map_err(Failed::from) }).await?;
+    line(&mut out, "services, operations, attribute keys", &names)?;
     let red = repeated(|| async { engine.sql(RED).await?.collect().await.map_err(Failed::from) }).await?;
     line(&mut out, "RED by service, all spans", &red)?;
     let paths: Vec<PathBuf> =
@@ -96,7 +108,9 @@ impl Options {
 }
 
 async fn open(dir: &Path) -> Result<Arc<Store>, Failed> {
-    let config = StorageConfig { data_dir: dir.join("data"), ..StorageConfig::default() };
+    // No request comes twice: the log need not be kept to remember them, which 100 M spans would feel.
+    let dedup_window = Duration::from_secs(1);
+    let config = StorageConfig { data_dir: dir.join("data"), dedup_window, ..StorageConfig::default() };
     Ok(Store::open(config, Arc::new(SystemClock), Arc::new(OtlpReplay)).await?)
 }
 
@@ -118,7 +132,11 @@ async fn fill(store: &Arc<Store>, options: &Options, out: &mut impl Write) -> Re
         if spans >= options.spans {
             break;
         }
+        let before = spans;
         spans = spans.saturating_add(request.spans as u64);
+        if (before..spans).contains(&(options.spans / 2)) {
+            append_needle(store, config.start_unix_nano.saturating_add(number as u64 * 25_000_000)).await?;
+        }
         let received =
             UnixNanos(i64::try_from(config.start_unix_nano)?).saturating_add(Duration::from_millis(number as u64 * 25));
         let decoded = decode::protobuf(&request.body, received, &decode::Limits::default())?;
@@ -134,6 +152,58 @@ async fn fill(store: &Arc<Store>, options: &Options, out: &mut impl Write) -> Re
     }
     store.flush().await?;
     writeln!(out, "wrote {spans} spans in {:.1} s", started.elapsed().as_secs_f64())?;
+    Ok(())
+}
+
+/// One span with an attribute that no other span has.
+async fn append_needle(store: &Store, start: u64) -> Result<(), Failed> {
+    let value = AnyValue { value: Some(any_value::Value::StringValue(NEEDLE.1.to_owned())) };
+    let span = Span {
+        trace_id: vec![0x42; 16],
+        span_id: vec![0x42; 8],
+        name: "needle".to_owned(),
+        start_time_unix_nano: start,
+        end_time_unix_nano: start.saturating_add(1_000_000),
+        attributes: vec![KeyValue { key: NEEDLE.0.to_owned(), value: Some(value), ..KeyValue::default() }],
+        ..Span::default()
+    };
+    let scope_spans = vec![ScopeSpans { spans: vec![span], ..ScopeSpans::default() }];
+    let resource_spans = vec![ResourceSpans { scope_spans, ..ResourceSpans::default() }];
+    let body = ExportTraceServiceRequest { resource_spans }.encode_to_vec();
+    let received = UnixNanos(i64::try_from(start)?);
+    let decoded = decode::protobuf(&body, received, &decode::Limits::default())?;
+    let frame = Frame {
+        request_hash: xxhash_rust::xxh3::xxh3_128(&body),
+        payload: body.into(),
+        format: PayloadFormat::Protobuf,
+        compression: PayloadCompression::None,
+        received,
+        rejected: decoded.rejected,
+    };
+    append(store, frame, decoded.batch).await
+}
+
+/// What the indexes take, by part.
+fn sizes(store: &Store, out: &mut impl Write) -> Result<(), Failed> {
+    let snapshot = store.snapshot();
+    let (mut all, mut memory, mut parts) = (0_u64, 0_u64, [0_u64; 4]);
+    for file in snapshot.files.iter() {
+        let index = snapshot.indexes.open(file)?;
+        all += snapshot.indexes.size_of(&file.path).unwrap_or(0);
+        memory += index.memory_bytes();
+        parts.iter_mut().zip(index.sizes()).for_each(|(sum, part)| *sum += part);
+    }
+    let each = |bytes: u64| ratio(bytes, store.status().file_rows);
+    let [traces, terms, catalogue, _] = parts;
+    writeln!(
+        out,
+        "indexes {:.2} bytes a span: traces {:.2}, terms {:.2}, catalogues {:.2}; in memory {:.2}",
+        each(all),
+        each(traces),
+        each(terms),
+        each(catalogue),
+        each(memory)
+    )?;
     Ok(())
 }
 
@@ -170,22 +240,62 @@ async fn lookups(engine: &QueryEngine, name: &str, ids: &[TraceId], out: &mut im
         engine.trace_spans(id).await?;
     }
     let mut times = Vec::new();
+    let (mut files, mut index, mut data) = (0, 0, 0);
     for &id in ids {
         let started = Instant::now();
-        engine.trace_spans(id).await?;
+        let found = engine.trace_spans(id).await?;
         times.push(started.elapsed());
+        files += found.stats.files_scanned;
+        index += found.stats.index_bytes;
+        data += found.stats.data_bytes;
     }
-    line(out, name, &times)
+    line(out, name, &times)?;
+    let each = |sum: u64| ratio(sum, ids.len() as u64);
+    writeln!(
+        out,
+        "  on average {:.1} files, {:.0} index bytes, {:.0} data bytes",
+        each(files),
+        each(index),
+        each(data)
+    )?;
+    Ok(())
 }
 
 async fn searches(engine: &Arc<QueryEngine>, out: &mut impl Write) -> Result<(), Failed> {
     let newest = TraceSearch { limit: 20, ..TraceSearch::default() };
+    let having =
+        |key: &str, value: &str| TraceSearch { attributes: vec![(key.to_owned(), value.to_owned())], ..newest.clone() };
     let services = engine.sql("SELECT service_name FROM spans LIMIT 1").await?.collect().await?;
     let service = services.first().map(|batch| batch.column(0).as_string::<i32>().value(0).to_owned());
-    let narrow = TraceSearch { service, status: Some(2), min_duration_ns: Some(1_000_000), ..newest.clone() };
-    for (name, search) in [("newest 20 traces", newest), ("newest 20 by service, status, duration", narrow)] {
+    let narrow =
+        TraceSearch { service: service.clone(), status: Some(2), min_duration_ns: Some(1_000_000), ..newest.clone() };
+    let slowest = TraceSearch { service: service.clone(), min_duration_ns: Some(3_600_000_000_000), ..newest.clone() };
+    let questions = [
+        ("newest 20 by service, status, duration", narrow),
+        ("newest 20 by service, a duration none has", slowest),
+        (
+            "newest 20 by an operation that is not stored",
+            TraceSearch { operation: Some("nowhere".into()), ..newest.clone() },
+        ),
+        ("attribute of one span of all", having(NEEDLE.0, NEEDLE.1)),
+        ("attribute of no span", having(NEEDLE.0, "elsewhere")),
+        ("attribute of no span, a key that many have", having("messaging.kafka.message.key", "nowhere")),
+        ("attribute of many spans (own column)", having("http.response.status_code", "200")),
+        ("attribute of many spans (map)", having("network.transport", "tcp")),
+        ("attribute of few spans (map)", having("http.request.resend_count", "1")),
+        ("resource attribute", having("telemetry.sdk.language", "go")),
+        ("newest 20 traces", newest.clone()),
+    ];
+    for (name, search) in questions {
         let times = repeated(|| async { engine.search(search.clone()).await.map_err(Failed::from) }).await?;
         line(out, name, &times)?;
+        let found = engine.search(search).await?;
+        let (traces, stats) = (found.traces.len(), found.stats);
+        writeln!(
+            out,
+            "  {traces} traces from {} files, {} index bytes, {} data bytes",
+            stats.files_scanned, stats.index_bytes, stats.data_bytes
+        )?;
     }
     Ok(())
 }

@@ -28,8 +28,11 @@ pub struct QueryConfig {
     pub text_bytes_max: usize,
     /// Threads that one SQL query spreads over; 0 means one per core.
     pub partitions: usize,
-    /// Bytes for footers, bloom filters and row indexes of data files, kept between questions.
+    /// Bytes for footers of data files, kept between questions.
     pub file_cache_bytes: u64,
+    /// Bytes for the directories of the files' indexes, kept between questions: some 4 KiB a file. Those of the newest
+    /// files are kept; those of older ones are read again for each question.
+    pub index_cache_bytes: u64,
     /// Spans given for one trace; a longer one is marked as truncated.
     pub trace_spans_max: usize,
 }
@@ -49,6 +52,7 @@ impl Default for QueryConfig {
             text_bytes_max: 64 << 10,
             partitions: 0,
             file_cache_bytes: 128 << 20,
+            index_cache_bytes: 64 << 20,
             trace_spans_max: 200_000,
         }
     }

@@ -1,10 +1,11 @@
-//! An opened Parquet data file: its footer, its bloom filters and its row index, read once and kept.
+//! An opened Parquet data file: its footer, read once and kept; and the indexes that say where in it to look.
 //!
 //! Scans and lookups share these. Everything read from a file is untrusted: parquet-rs can panic on damaged
 //! bytes, so each entry point here turns a panic into a [`Fault`] that names the file.
 
 mod cache;
-mod index;
+mod indexes;
+mod prints;
 mod reader;
 
 use std::fs::File;
@@ -20,7 +21,8 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, Parq
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 
 pub(crate) use cache::FileCache;
-pub(crate) use index::RowGroupIndex;
+pub(crate) use indexes::{IndexCache, Indexed, selection};
+pub(crate) use prints::RowGroupPrints;
 pub(crate) use reader::{ReaderFactory, Suspects};
 
 use crate::spans;
@@ -42,7 +44,7 @@ pub(crate) struct OpenFile {
     source: Source,
     arrow: ArrowReaderMetadata,
     footer_bytes: u64,
-    row_groups: Vec<RowGroupIndex>,
+    row_groups: Vec<RowGroupPrints>,
     last_used: AtomicU64,
 }
 
@@ -51,10 +53,10 @@ impl OpenFile {
     fn open(table_dir: &Path, path: &str) -> Result<Self, Fault> {
         let fault = |reason: String| Fault { path: path.to_owned(), reason };
         let file = File::open(table_dir.join(path)).map_err(|error| fault(format!("cannot be opened: {error}")))?;
-        let source = Source { file: Arc::new(file) };
+        let source = Source { file: Arc::new(file), read: Arc::default() };
         let arrow = guarded(|| read_footer(&source)).map_err(fault)?;
         let footer_bytes = arrow.metadata().memory_size() as u64;
-        let row_groups = (0..arrow.metadata().num_row_groups()).map(|_| RowGroupIndex::default()).collect();
+        let row_groups = (0..arrow.metadata().num_row_groups()).map(|_| RowGroupPrints::default()).collect();
         Ok(Self { path: path.to_owned(), source, arrow, footer_bytes, row_groups, last_used: AtomicU64::new(0) })
     }
 
@@ -73,14 +75,20 @@ impl OpenFile {
         self.arrow.metadata()
     }
 
-    /// What is known of each row group's trace ids.
-    pub(crate) fn row_groups(&self) -> &[RowGroupIndex] {
+    /// What is known of each row group's trace ids, for a file without an index.
+    pub(crate) fn row_groups(&self) -> &[RowGroupPrints] {
         &self.row_groups
     }
 
     /// A reader of the file in the columns of SQL.
     pub(crate) fn reader(&self) -> ParquetRecordBatchReaderBuilder<Source> {
-        ParquetRecordBatchReaderBuilder::new_with_metadata(self.source.clone(), self.arrow.clone())
+        self.counting_reader(&Arc::default())
+    }
+
+    /// A reader that adds the bytes it reads to `read`.
+    pub(crate) fn counting_reader(&self, read: &Arc<AtomicU64>) -> ParquetRecordBatchReaderBuilder<Source> {
+        let source = Source { file: Arc::clone(&self.source.file), read: Arc::clone(read) };
+        ParquetRecordBatchReaderBuilder::new_with_metadata(source, self.arrow.clone())
     }
 
     /// Runs `read` over this file; an error or a panic of parquet-rs becomes a fault of this file.
@@ -99,10 +107,10 @@ impl OpenFile {
         })
     }
 
-    /// Bytes of memory that the footer and the indexes hold.
+    /// Bytes of memory that the footer and what stands in for an index hold.
     fn memory_bytes(&self) -> u64 {
-        let indexes: u64 = self.row_groups.iter().map(RowGroupIndex::memory_bytes).sum();
-        self.footer_bytes.saturating_add(indexes)
+        let prints: u64 = self.row_groups.iter().map(RowGroupPrints::memory_bytes).sum();
+        self.footer_bytes.saturating_add(prints)
     }
 
     fn touch(&self, tick: u64) {
@@ -148,6 +156,8 @@ pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 #[derive(Debug, Clone)]
 pub(crate) struct Source {
     file: Arc<File>,
+    /// Bytes read through this handle.
+    read: Arc<AtomicU64>,
 }
 
 impl Source {
@@ -159,6 +169,7 @@ impl Source {
         }
         let mut buffer = vec![0_u8; length];
         self.file.read_exact_at(&mut buffer, start)?;
+        self.read.fetch_add(length as u64, Ordering::Relaxed);
         Ok(buffer.into())
     }
 }
@@ -173,7 +184,7 @@ impl parquet::file::reader::ChunkReader for Source {
     type T = std::io::BufReader<Cursor>;
 
     fn get_read(&self, start: u64) -> parquet::errors::Result<Self::T> {
-        Ok(std::io::BufReader::new(Cursor { file: Arc::clone(&self.file), at: start }))
+        Ok(std::io::BufReader::new(Cursor { source: self.clone(), at: start }))
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<bytes::Bytes> {
@@ -184,13 +195,14 @@ impl parquet::file::reader::ChunkReader for Source {
 /// A reader with a position of its own over a shared descriptor.
 #[derive(Debug)]
 pub(crate) struct Cursor {
-    file: Arc<File>,
+    source: Source,
     at: u64,
 }
 
 impl std::io::Read for Cursor {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let read = self.file.read_at(buffer, self.at)?;
+        let read = self.source.file.read_at(buffer, self.at)?;
+        self.source.read.fetch_add(read as u64, Ordering::Relaxed);
         self.at = self.at.saturating_add(read as u64);
         Ok(read)
     }

@@ -7,7 +7,8 @@ use std::time::Instant;
 use datafusion::execution::session_state::SessionState;
 use daytwo_storage::{Clock, Snapshot, Store, UnixNanos};
 
-use crate::data_file::{Fault, FileCache};
+use crate::catalogue::CatalogueCache;
+use crate::data_file::{Fault, FileCache, IndexCache};
 use crate::slots::{Slot, Slots};
 use crate::tables::EngineTables;
 use crate::{QueryConfig, Result, session};
@@ -23,6 +24,8 @@ pub struct QueryEngine {
     pub(crate) tables: Arc<dyn EngineTables>,
     pub(crate) template: SessionState,
     pub(crate) cache: Arc<FileCache>,
+    pub(crate) indexes: Arc<IndexCache>,
+    pub(crate) catalogues: Arc<CatalogueCache>,
     pub(crate) queries: Slots,
     pub(crate) lookups: Slots,
     pub(crate) counts: Arc<Counts>,
@@ -77,6 +80,10 @@ pub struct LookupStats {
     pub files_total: u64,
     /// Of these, files in which rows were read.
     pub files_scanned: u64,
+    /// Bytes read from the files' indexes.
+    pub index_bytes: u64,
+    /// Bytes read from data files, as they are stored.
+    pub data_bytes: u64,
     /// Time from the question to the answer, in milliseconds.
     pub elapsed_ms: f64,
 }
@@ -95,6 +102,8 @@ impl QueryEngine {
         Ok(Arc::new(Self {
             template: session::template(&config)?,
             cache: Arc::new(FileCache::new(config.file_cache_bytes)),
+            catalogues: Arc::default(),
+            indexes: Arc::new(IndexCache::new(config.index_cache_bytes)),
             queries: Slots::new(config.running_max, config.waiting_max, config.wait_max),
             lookups: Slots::new(LOOKUPS_MAX, config.waiting_max, config.wait_max),
             counts: Arc::default(),

@@ -11,6 +11,7 @@
 //! This crate is the only one that knows DataFusion.
 
 pub mod answer;
+mod catalogue;
 mod config;
 pub mod correlator;
 mod data_file;
@@ -38,8 +39,10 @@ mod views;
 mod yielding;
 
 // The board knows storage only through this crate.
+pub use daytwo_storage::index::{Catalogue, OperationName, VersionName};
 pub use daytwo_storage::{Clock, SpanId, StoreStatus, SystemClock, TraceId, UnixNanos};
 
+pub use catalogue::Names;
 pub use config::QueryConfig;
 pub use correlator::{Correlator, Distribution, DistributionBin, EngineAtRest, EngineConfig, EngineStatus};
 pub use deployment::{Deployment, DeploymentFilter, DeploymentKind};

@@ -1,17 +1,21 @@
-//! Traces by id, without a hint of their time, beside DataFusion: bloom filters and row indexes name the rows, and only
-//! their pages are decoded. A lookup pays for no planning and, once a file was looked at, for no footer.
+//! Traces by id, without a hint of their time, beside DataFusion: the files' indexes name the rows, and only their
+//! pages are decoded. A lookup pays for no planning and, once a file was looked at, for no footer; an id that is
+//! not stored touches no data file.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::datatypes::{DataType, SchemaRef};
+use daytwo_storage::index::TraceKeys;
 use daytwo_storage::schema::col;
-use daytwo_storage::{DataFile, Snapshot, SpanId, TraceId};
+use daytwo_storage::{DataFile, Snapshot, SpanId, Store, TraceId};
 use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::RowSelection;
 
-use crate::data_file::{Fault, FileCache, OpenFile};
+use crate::data_file::{Fault, FileCache, Indexed, OpenFile, selection};
 use crate::engine::{LookupStats, QueryEngine, elapsed_ms};
 use crate::{QueryError, Result, spans};
 
@@ -62,9 +66,14 @@ impl QueryEngine {
         let slot = self.lookups.take().await?;
         let snapshot = self.store.snapshot();
         let holes = snapshot.holes.clone();
-        let cache = Arc::clone(&self.cache);
+        let (cache, indexes, store) = (Arc::clone(&self.cache), Arc::clone(&self.indexes), Arc::clone(&self.store));
         let rows_max = self.config.trace_spans_max;
-        let search = move || Search { traces: &traces, columns, rows_max }.run(&snapshot, &cache);
+        let search = move || {
+            let (indexed, index_bytes) = indexes.of(&snapshot, &store);
+            let keys = TraceKeys::of(&traces);
+            let files = Files { snapshot: &snapshot, indexed, store: &store, cache: &cache };
+            Search { traces: &traces, keys, columns, rows_max, index_bytes, data_bytes: Arc::default() }.run(&files)
+        };
         let found = self.blocking(slot, search).await??;
         let mut partial = holes;
         partial.extend(self.set_aside(&found.faults).await);
@@ -80,32 +89,50 @@ struct Found {
     faults: Vec<Fault>,
 }
 
-/// What to look for.
+/// Where to look.
+struct Files<'a> {
+    snapshot: &'a Snapshot,
+    indexed: Indexed,
+    store: &'a Store,
+    cache: &'a FileCache,
+}
+
+/// What to look for, and what it took so far.
 struct Search<'a> {
     traces: &'a [TraceId],
+    keys: TraceKeys,
     columns: SchemaRef,
     rows_max: usize,
+    index_bytes: u64,
+    data_bytes: Arc<AtomicU64>,
 }
 
 impl Search<'_> {
-    fn run(&self, snapshot: &Snapshot, cache: &FileCache) -> Result<Found> {
+    fn run(mut self, files: &Files<'_>) -> Result<Found> {
         let mut rows = Rows { batches: Vec::new(), count: 0 };
-        self.in_buffer(snapshot, &mut rows)?;
-        let mut stats = LookupStats { files_total: snapshot.files.len() as u64, ..LookupStats::default() };
-        let mut faults = Vec::new();
+        self.in_buffer(files.snapshot, &mut rows)?;
+        let all = &files.snapshot.files;
+        let (mut files_scanned, mut faults) = (0_u64, Vec::new());
         // The newest files first: if there are too many spans, it is the oldest that are missing.
-        for data_file in snapshot.files.iter().rev() {
+        for (number, data_file) in all.iter().enumerate().rev() {
             if rows.count > self.rows_max {
                 break;
             }
-            match self.in_file(snapshot, data_file, cache, &mut rows) {
-                Ok(scanned) => stats.files_scanned = stats.files_scanned.saturating_add(u64::from(scanned)),
+            match self.in_file(files, number, data_file, &mut rows) {
+                Ok(scanned) => files_scanned = files_scanned.saturating_add(u64::from(scanned)),
                 Err(fault) => faults.push(fault),
             }
         }
-        cache.trim();
+        files.cache.trim();
         let batch = concat_batches(&self.columns, &rows.batches)?;
         let batch = batch.slice(0, batch.num_rows().min(self.rows_max));
+        let stats = LookupStats {
+            files_total: all.len() as u64,
+            files_scanned,
+            index_bytes: self.index_bytes,
+            data_bytes: self.data_bytes.load(Ordering::Relaxed),
+            elapsed_ms: 0.0,
+        };
         Ok(Found { batch, truncated: rows.count > self.rows_max, stats, faults })
     }
 
@@ -122,43 +149,73 @@ impl Search<'_> {
 
     /// Adds the rows of one file; whether any page of it was read.
     fn in_file(
-        &self,
-        snapshot: &Snapshot,
+        &mut self,
+        files: &Files<'_>,
+        number: usize,
         data_file: &DataFile,
-        cache: &FileCache,
         rows: &mut Rows,
     ) -> Result<bool, Fault> {
-        let file = cache.open(&snapshot.table_dir, &data_file.path)?;
+        let Some(index) = files.indexed.file(number, files.store, &mut self.index_bytes) else {
+            return self.in_unindexed(files, data_file, rows);
+        };
+        if !index.may_hold(&self.keys) {
+            return Ok(false);
+        }
+        let found = match index.rows_of(&self.keys) {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::debug!(path = data_file.path, %error, "a file is read without its index");
+                files.store.report_unindexed(&data_file.path);
+                return self.in_unindexed(files, data_file, rows);
+            }
+        };
+        self.index_bytes = self.index_bytes.saturating_add(found.bytes_read);
+        if found.runs.is_empty() {
+            return Ok(false);
+        }
+        let file = files.cache.open(&files.snapshot.table_dir, &data_file.path)?;
+        let selection = selection(&found.runs, data_file.rows, self.room(rows));
+        let all = (0..file.row_groups().len()).collect();
+        self.read(&file, data_file, all, selection, rows)?;
+        Ok(true)
+    }
+
+    /// As [`Search::in_file`], by the trace ids in the file itself.
+    fn in_unindexed(&self, files: &Files<'_>, data_file: &DataFile, rows: &mut Rows) -> Result<bool, Fault> {
+        let file = files.cache.open(&files.snapshot.table_dir, &data_file.path)?;
         let mut scanned = false;
-        for (row_group, index) in file.row_groups().iter().enumerate() {
-            // One more than may be given, so that a cut is noticed.
-            let room = self.rows_max.saturating_sub(rows.count).saturating_add(1);
-            let selection = file.guarded(|| {
-                if !index.may_hold(&file, row_group, self.traces)? {
-                    return Ok(None);
-                }
-                index.rows_of(&file, row_group, self.traces, room)
-            })?;
-            let Some(selection) = selection else {
-                continue;
-            };
-            scanned = true;
-            let reader = || {
-                let mask = self.mask(&file);
-                let batch_rows = selection.row_count().max(1);
-                let reader = file.reader().with_row_groups(vec![row_group]).with_row_selection(selection);
-                reader
-                    .with_projection(mask)
-                    .with_batch_size(batch_rows)
-                    .build()?
-                    .collect::<Result<Vec<_>, _>>()
-                    .map_err(Into::into)
-            };
-            let batches = file.guarded(reader)?;
-            let taken = self.take_mine(&batches, &data_file.received_hour, rows);
-            taken.map_err(|error| Fault { path: data_file.path.clone(), reason: error.to_string() })?;
+        for (row_group, prints) in file.row_groups().iter().enumerate() {
+            let room = self.room(rows);
+            if let Some(selection) = file.guarded(|| prints.rows_of(&file, row_group, self.traces, room))? {
+                scanned = true;
+                self.read(&file, data_file, vec![row_group], selection, rows)?;
+            }
         }
         Ok(scanned)
+    }
+
+    /// Rows that may still come: one more than may be given, so that a cut is noticed.
+    fn room(&self, rows: &Rows) -> usize {
+        self.rows_max.saturating_sub(rows.count).saturating_add(1)
+    }
+
+    fn read(
+        &self,
+        file: &OpenFile,
+        data_file: &DataFile,
+        row_groups: Vec<usize>,
+        selection: RowSelection,
+        rows: &mut Rows,
+    ) -> Result<(), Fault> {
+        let reader = || {
+            let batch_rows = selection.row_count().max(1);
+            let reader = file.counting_reader(&self.data_bytes).with_row_groups(row_groups);
+            let reader = reader.with_row_selection(selection).with_projection(self.mask(file));
+            reader.with_batch_size(batch_rows).build()?.collect::<Result<Vec<_>, _>>().map_err(Into::into)
+        };
+        let batches = file.guarded(reader)?;
+        let taken = self.take_mine(&batches, &data_file.received_hour, rows);
+        taken.map_err(|error| Fault { path: data_file.path.clone(), reason: error.to_string() })
     }
 
     fn take_mine(&self, batches: &[RecordBatch], received_hour: &str, rows: &mut Rows) -> Result<()> {

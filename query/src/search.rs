@@ -1,12 +1,14 @@
 //! Finding traces: the newest ones with a span that matches, each summed up over all its spans.
 //!
-//! Files are read newest first, a few at a time and twice as many with each step, until no older file can hold anything
-//! newer than what was found. So the newest 20 of 10 M spans cost a file or two.
+//! The files' indexes name the blocks of rows that may match. Blocks are read newest first, a few at a time and four times
+//! as many with each step, until no other block can hold anything newer than what was found. So the newest 20 of 10 M
+//! spans cost a file or two, and an attribute that no span has costs no file at all.
 
+mod candidates;
 mod filter;
+mod hunt;
 mod summary;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,23 +19,19 @@ use datafusion::functions_aggregate::expr_fn::{count, max};
 use datafusion::logical_expr::{Expr, lit};
 use datafusion::prelude::col as column;
 use daytwo_storage::schema::col;
-use daytwo_storage::{DataFile, Snapshot, TraceId, UnixNanos};
+use daytwo_storage::{TraceId, UnixNanos};
 
-use crate::data_file::Fault;
 use crate::engine::{LookupStats, QueryEngine, elapsed_ms};
-use crate::slots::Slot;
 use crate::span_table::SpanTable;
 use crate::sql::in_words;
 use crate::{QueryError, Result};
 
+use hunt::{Hit, Hunt, Miss};
 pub use summary::TraceSummary;
 pub(crate) use summary::{columns as summary_columns, sum_up};
 
 /// Traces that one search gives at most.
 pub const SEARCH_LIMIT_MAX: usize = 1_000;
-
-/// Damaged files that one search survives.
-const DAMAGED_FILES_MAX: usize = 16;
 
 /// Which traces to find: those with a span for which all of this holds.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -75,13 +73,6 @@ pub struct SearchAnswer {
     pub partial: Vec<String>,
 }
 
-/// A trace that matches.
-#[derive(Debug, Clone, Copy)]
-struct Hit {
-    newest_start: i64,
-    matched_spans: u64,
-}
-
 impl QueryEngine {
     /// The newest traces with a span that matches.
     ///
@@ -99,10 +90,11 @@ impl QueryEngine {
         let started = Instant::now();
         let limit = search.limit.clamp(1, SEARCH_LIMIT_MAX);
         let slot = self.queries.take().await?;
-        let mut hunt = Hunt::new(self.store.snapshot(), filter::of(&search), limit, &search);
-        let mut partial = hunt.snapshot.holes.clone();
+        let snapshot = self.store.snapshot();
+        let mut partial = snapshot.holes.clone();
+        let mut hunt = Hunt::new(self, snapshot, &search, limit).await?;
         partial.extend(hunt.run(self, slot).await?);
-        let stats = hunt.stats;
+        let mut stats = hunt.stats();
         let (hits, truncated) = hunt.newest();
         let ids = hits.iter().map(|(id, _)| *id).collect::<Vec<TraceId>>();
         let found = self.find(ids, summary::columns()).await?;
@@ -111,7 +103,9 @@ impl QueryEngine {
             partial.push("the traces found have more spans than are counted here".to_owned());
         }
         let traces = sum_up(&found.batch, hits.iter().map(|(id, hit)| (*id, hit.matched_spans)))?;
-        let stats = LookupStats { elapsed_ms: elapsed_ms(started), ..stats };
+        stats.index_bytes = stats.index_bytes.saturating_add(found.stats.index_bytes);
+        stats.data_bytes = stats.data_bytes.saturating_add(found.stats.data_bytes);
+        stats.elapsed_ms = elapsed_ms(started);
         Ok(SearchAnswer { traces, limit, truncated, stats, partial })
     }
 
@@ -150,108 +144,5 @@ impl QueryEngine {
             }
         }
         Ok(hits)
-    }
-}
-
-/// A step of a search that failed.
-struct Miss(QueryError);
-
-/// A search on its way through the files.
-struct Hunt {
-    snapshot: Snapshot,
-    filter: Option<Expr>,
-    limit: usize,
-    /// Newest last.
-    files: Vec<DataFile>,
-    hits: HashMap<TraceId, Hit>,
-    stats: LookupStats,
-}
-
-impl Hunt {
-    fn new(snapshot: Snapshot, filter: Option<Expr>, limit: usize, search: &TraceSearch) -> Self {
-        let in_range = |file: &&DataFile| {
-            file.start_range.is_none_or(|(first, last)| {
-                search.from.is_none_or(|from| last >= from.0) && search.to.is_none_or(|to| first < to.0)
-            })
-        };
-        let mut files: Vec<DataFile> = snapshot.files.iter().filter(in_range).cloned().collect();
-        files.sort_by_key(|file| file.start_range.map_or(i64::MAX, |(_, last)| last));
-        let stats = LookupStats { files_total: snapshot.files.len() as u64, ..LookupStats::default() };
-        Self { snapshot, filter, limit, files, hits: HashMap::new(), stats }
-    }
-
-    /// Reads until nothing newer can come. Gives what turned out to be missing.
-    async fn run(&mut self, engine: &Arc<QueryEngine>, slot: Slot) -> Result<Vec<String>> {
-        let mut partial = Vec::new();
-        let mut damaged = 0_usize;
-        let mut step = Vec::new();
-        let mut buffered = true;
-        loop {
-            let hits = self.step(engine, &step, buffered).await;
-            match hits {
-                Ok(hits) => self.add(hits, &step),
-                Err((miss, faults)) => {
-                    damaged = damaged.saturating_add(faults.len());
-                    if faults.is_empty() || damaged > DAMAGED_FILES_MAX {
-                        return Err(miss.0);
-                    }
-                    step.retain(|file: &DataFile| faults.iter().all(|fault| fault.path != file.path));
-                    partial.extend(engine.set_aside(&faults).await);
-                    continue;
-                }
-            }
-            buffered = false;
-            if self.files.is_empty() || self.is_done() {
-                drop(slot);
-                return Ok(partial);
-            }
-            let width = step.len().saturating_mul(2).clamp(1, self.files.len());
-            step = self.files.split_off(self.files.len().saturating_sub(width));
-        }
-    }
-
-    async fn step(
-        &self,
-        engine: &Arc<QueryEngine>,
-        files: &[DataFile],
-        buffered: bool,
-    ) -> Result<Vec<(TraceId, Hit)>, (Miss, Vec<Fault>)> {
-        let mut part = self.snapshot.clone();
-        part.files = Arc::new(files.to_vec());
-        if !buffered {
-            part.buffered = Vec::new();
-        }
-        let table = Arc::new(SpanTable::new(part.clone(), Arc::clone(&engine.cache), &[]));
-        // One more than wanted tells whether there are more.
-        let wanted = self.limit.saturating_add(1);
-        match engine.hits(&table, self.filter.as_ref(), wanted).await {
-            Ok(hits) => Ok(hits),
-            Err(miss) => Err((miss, engine.verify(&part, table.suspects()).await)),
-        }
-    }
-
-    fn add(&mut self, hits: Vec<(TraceId, Hit)>, files: &[DataFile]) {
-        self.stats.files_scanned = self.stats.files_scanned.saturating_add(files.len() as u64);
-        for (id, hit) in hits {
-            let known = self.hits.entry(id).or_insert(Hit { newest_start: i64::MIN, matched_spans: 0 });
-            known.newest_start = known.newest_start.max(hit.newest_start);
-            known.matched_spans = known.matched_spans.saturating_add(hit.matched_spans);
-        }
-    }
-
-    /// Whether enough was found that is newer than anything the remaining files can hold.
-    fn is_done(&self) -> bool {
-        let rest = self.files.last().map(|file| file.start_range.map_or(i64::MAX, |(_, last)| last));
-        let newer = |hit: &&Hit| rest.is_none_or(|rest| hit.newest_start >= rest);
-        self.hits.values().filter(newer).count() > self.limit
-    }
-
-    /// The newest hits within the limit, and whether there are more.
-    fn newest(self) -> (Vec<(TraceId, Hit)>, bool) {
-        let mut hits: Vec<(TraceId, Hit)> = self.hits.into_iter().collect();
-        hits.sort_by_key(|(id, hit)| (std::cmp::Reverse(hit.newest_start), *id));
-        let truncated = hits.len() > self.limit;
-        hits.truncate(self.limit);
-        (hits, truncated)
     }
 }

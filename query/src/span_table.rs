@@ -1,13 +1,16 @@
 //! `spans` as DataFusion sees it: the hot buffer and the data files of one snapshot, as one table.
 //!
 //! A query makes one [`SpanTable`] from one [`Snapshot`], however often its text names `spans`: joins of the table
-//! with itself are consistent. Files are pruned here by the bounds in the Delta log; the Parquet reader prunes row
-//! groups and pages by statistics and bloom filters, and evaluates the filters while it decodes.
+//! with itself are consistent. Files are pruned here by the bounds in the Delta log and, with their rows, by the files'
+//! indexes; the Parquet reader prunes row groups and pages by statistics, and evaluates the filters while it decodes.
 
 mod buffered;
+mod indexed;
 mod pruning;
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
@@ -15,10 +18,11 @@ use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::parquet::ParquetRowSelection;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfig, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::{DataSource, DataSourceExec};
 use datafusion::datasource::table_schema::TableSchema;
-use datafusion::error::Result;
+use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
@@ -26,11 +30,15 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::union::UnionExec;
+use daytwo_storage::index::Run;
 use daytwo_storage::schema::col;
 use daytwo_storage::{DataFile, Snapshot};
 
-use crate::data_file::{FileCache, ReaderFactory, Suspects};
+use crate::data_file::{FileCache, ReaderFactory, Suspects, selection};
 use crate::spans;
+
+pub(crate) use indexed::Indexes;
+use indexed::Wanted;
 
 /// The address under which plans name the table's files. Nothing is registered under any other address, so no
 /// statement reaches a file that is not a data file of this table.
@@ -45,7 +53,13 @@ pub(crate) struct SpanTable {
     snapshot: Snapshot,
     cache: Arc<FileCache>,
     suspects: Arc<Suspects>,
+    rows: Rows,
+    indexes: Option<Indexes>,
+    bytes_read: Arc<AtomicU64>,
 }
+
+/// Rows of files that count, by path; of other files all do.
+pub(crate) type Rows = HashMap<String, Vec<Run>>;
 
 impl SpanTable {
     /// The table over `snapshot`, without the files at `without`.
@@ -54,7 +68,22 @@ impl SpanTable {
             let sound = snapshot.files.iter().filter(|file| !without.contains(&file.path)).cloned();
             snapshot.files = Arc::new(sound.collect());
         }
-        Self { snapshot, cache, suspects: Arc::default() }
+        Self { snapshot, cache, suspects: Arc::default(), rows: Rows::new(), indexes: None, bytes_read: Arc::default() }
+    }
+
+    /// The same, of some files only these rows.
+    pub(crate) fn with_rows(self, rows: Rows) -> Self {
+        Self { rows, ..self }
+    }
+
+    /// The same, with indexes that say which files and rows a filter needs.
+    pub(crate) fn with_indexes(self, indexes: Indexes) -> Self {
+        Self { indexes: Some(indexes), ..self }
+    }
+
+    /// Bytes read from data files so far.
+    pub(crate) fn bytes_read(&self) -> u64 {
+        self.bytes_read.load(Ordering::Relaxed)
     }
 
     /// The files that were being read when a query over this table failed.
@@ -62,10 +91,22 @@ impl SpanTable {
         self.suspects.paths()
     }
 
+    /// The files that a filter leaves, and which of their rows.
+    async fn wanted(&self, filters: &[Expr]) -> Result<(Arc<Vec<DataFile>>, Rows)> {
+        let wanted = Wanted::of(filters);
+        let Some(indexes) = self.indexes.clone().filter(|_| !wanted.is_nothing()) else {
+            return Ok((Arc::clone(&self.snapshot.files), self.rows.clone()));
+        };
+        let snapshot = self.snapshot.clone();
+        let look = tokio::task::spawn_blocking(move || wanted.rows(&indexes, &snapshot)).await;
+        let (files, rows) = look.map_err(|error| DataFusionError::External(Box::new(error)))?;
+        Ok((Arc::new(files), rows))
+    }
+
     fn files_plan(&self, request: &Scan<'_>, partitions: usize) -> Result<Option<Arc<dyn ExecutionPlan>>> {
         let files = match &request.predicate {
-            Some(predicate) => pruning::prune(&self.snapshot.files, predicate),
-            None => self.snapshot.files.iter().collect(),
+            Some(predicate) => pruning::prune(&request.files, predicate),
+            None => request.files.iter().collect(),
         };
         if files.is_empty() {
             return Ok(None);
@@ -75,12 +116,13 @@ impl SpanTable {
             self.snapshot.table_dir.clone(),
             Arc::clone(&self.cache),
             Arc::clone(&self.suspects),
+            Arc::clone(&self.bytes_read),
         )));
         if let Some(predicate) = &request.predicate {
             source = source.with_predicate(Arc::clone(predicate));
         }
         let scan = FileScanConfigBuilder::new(ObjectStoreUrl::parse(STORE_URL)?, Arc::new(source))
-            .with_file_groups(vec![FileGroup::new(newest_first(files))])
+            .with_file_groups(vec![FileGroup::new(newest_first(files, &request.rows))])
             .with_projection_indices(request.projection.cloned())?
             .with_limit(request.limit)
             .build();
@@ -93,6 +135,8 @@ struct Scan<'a> {
     projection: Option<&'a Vec<usize>>,
     predicate: Option<Arc<dyn PhysicalExpr>>,
     limit: Option<usize>,
+    files: Arc<Vec<DataFile>>,
+    rows: Rows,
 }
 
 /// The columns inside a file, and the partition column that its path holds.
@@ -102,11 +146,15 @@ fn file_columns() -> TableSchema {
 }
 
 /// Newest first, so that `ORDER BY start_time_unix_nano DESC LIMIT n` soon knows a bound that skips the older files.
-fn newest_first(mut files: Vec<&DataFile>) -> Vec<PartitionedFile> {
+fn newest_first(mut files: Vec<&DataFile>, rows: &Rows) -> Vec<PartitionedFile> {
     files.sort_by_key(|file| std::cmp::Reverse(file.start_range));
     let partitioned = files.into_iter().map(|file| {
         let hour = ScalarValue::Utf8View(Some(file.received_hour.clone()));
-        PartitionedFile::new(file.path.clone(), file.size_bytes).with_partition_values(vec![hour])
+        let whole = PartitionedFile::new(file.path.clone(), file.size_bytes).with_partition_values(vec![hour]);
+        match rows.get(&file.path) {
+            Some(rows) => whole.with_extension(ParquetRowSelection::new(selection(rows, file.rows, usize::MAX))),
+            None => whole,
+        }
     });
     partitioned.collect()
 }
@@ -145,7 +193,8 @@ impl TableProvider for SpanTable {
         let predicate = conjunction(filters.to_vec());
         let predicate = predicate.map(|filter| state.create_physical_expr(filter, &schema)).transpose()?;
         let partitions = state.config().target_partitions();
-        let request = Scan { projection, predicate, limit };
+        let (files, rows) = self.wanted(filters).await?;
+        let request = Scan { projection, predicate, limit, files, rows };
         let columns = projected(projection)?;
         let buffered = buffered::plan(&self.snapshot.buffered, &columns, partitions)?;
         let plans = [buffered, self.files_plan(&request, partitions)?];

@@ -16,7 +16,7 @@ use futures::{FutureExt, StreamExt};
 use crate::data_file::Fault;
 use crate::engine::{Counts, Ending, QueryEngine, elapsed_ms};
 use crate::slots::Slot;
-use crate::span_table::SpanTable;
+use crate::span_table::{Indexes, SpanTable};
 use crate::yielding::yielding;
 use crate::{QueryError, Result, guard, session};
 
@@ -68,7 +68,9 @@ impl QueryEngine {
         let mut partial = Vec::new();
         for _ in 0..=DAMAGED_FILES_MAX {
             let snapshot = self.store.snapshot();
-            let table = Arc::new(SpanTable::new(snapshot.clone(), Arc::clone(&self.cache), &without));
+            let indexes = Indexes { cache: Arc::clone(&self.indexes), store: Arc::clone(&self.store) };
+            let table = SpanTable::new(snapshot.clone(), Arc::clone(&self.cache), &without).with_indexes(indexes);
+            let table = Arc::new(table);
             let planned = self.plan(text, Arc::clone(&table), slot);
             let planned = tokio::time::timeout_at(deadline, planned).await.map_err(|_| self.timed_out())?;
             let planned = planned?;

@@ -178,6 +178,15 @@ pub const PROMOTED: &[Promoted] = &[
     text("thread.name", "thread_name"),
 ];
 
+/// Resource attributes with a column of their own: column and key.
+pub const RESOURCE_COLUMNS: &[(&str, &str)] = &[
+    (col::SERVICE_NAME, "service.name"),
+    (col::SERVICE_NAMESPACE, "service.namespace"),
+    (col::SERVICE_VERSION, "service.version"),
+    (col::SERVICE_INSTANCE_ID, "service.instance.id"),
+    (col::ENVIRONMENT, "deployment.environment.name"),
+];
+
 /// How a column is laid out in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Level {

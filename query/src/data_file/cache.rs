@@ -10,7 +10,7 @@ use super::{Fault, OpenFile};
 /// Descriptors held open. A file more closes the one that was used longest ago.
 const FILES_MAX: usize = 512;
 
-/// Opened data files, least recently used ones out first. Row indexes go before footers and bloom filters, which
+/// Opened data files, least recently used ones out first. What stands in for a missing index goes before footers, which
 /// are small and serve every question.
 #[derive(Debug)]
 pub(crate) struct FileCache {
@@ -61,8 +61,8 @@ impl FileCache {
         oldest_first.sort_unstable_by_key(|file| file.last_used());
         for row_group in oldest_first.iter().flat_map(|file| file.row_groups()) {
             if bytes > self.bytes_max {
-                bytes = bytes.saturating_sub(row_group.row_bytes());
-                row_group.forget_rows();
+                bytes = bytes.saturating_sub(row_group.memory_bytes());
+                row_group.forget();
             }
         }
         for file in oldest_first {

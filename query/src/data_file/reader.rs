@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -54,12 +55,18 @@ pub(crate) struct ReaderFactory {
     table_dir: PathBuf,
     cache: Arc<FileCache>,
     suspects: Arc<Suspects>,
+    bytes_read: Arc<AtomicU64>,
 }
 
 impl ReaderFactory {
-    /// Readers of files below `table_dir`.
-    pub(crate) fn new(table_dir: PathBuf, cache: Arc<FileCache>, suspects: Arc<Suspects>) -> Self {
-        Self { table_dir, cache, suspects }
+    /// Readers of files below `table_dir`, which add the bytes they read to `bytes_read`.
+    pub(crate) fn new(
+        table_dir: PathBuf,
+        cache: Arc<FileCache>,
+        suspects: Arc<Suspects>,
+        bytes_read: Arc<AtomicU64>,
+    ) -> Self {
+        Self { table_dir, cache, suspects, bytes_read }
     }
 }
 
@@ -75,7 +82,8 @@ impl ParquetFileReaderFactory for ReaderFactory {
         self.suspects.add(partition_index, &path);
         let bytes_scanned = MetricBuilder::new(metrics).counter("bytes_scanned", partition_index);
         let opening = Opening { table_dir: self.table_dir.clone(), path, cache: Arc::clone(&self.cache) };
-        Ok(Box::new(CachedReader { opening, opened: None, bytes_scanned }))
+        let bytes_read = Arc::clone(&self.bytes_read);
+        Ok(Box::new(CachedReader { opening, opened: None, bytes_scanned, bytes_read }))
     }
 }
 
@@ -91,6 +99,7 @@ struct CachedReader {
     opening: Opening,
     opened: Option<Arc<OpenFile>>,
     bytes_scanned: datafusion::physical_plan::metrics::Count,
+    bytes_read: Arc<AtomicU64>,
 }
 
 impl CachedReader {
@@ -130,7 +139,9 @@ impl AsyncFileReader for CachedReader {
             let file = self.file().await?;
             let bytes = off_the_reactor(move || ranges.into_iter().map(|range| read(&file, range)).collect()).await;
             let bytes: Vec<Bytes> = bytes?;
-            self.bytes_scanned.add(bytes.iter().map(Bytes::len).sum());
+            let read = bytes.iter().map(Bytes::len).sum();
+            self.bytes_scanned.add(read);
+            self.bytes_read.fetch_add(read as u64, Ordering::Relaxed);
             Ok(bytes)
         }
         .boxed()

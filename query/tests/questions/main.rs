@@ -6,6 +6,7 @@ mod forms;
 mod harness;
 mod hdr;
 mod hostile;
+mod indexes;
 mod limits;
 mod lookups;
 mod searches;

@@ -10,12 +10,13 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::{max, min};
 use arrow::datatypes::{Int32Type, Int64Type};
 
+use super::catalogue::Catalogue;
 use super::filter::Filter;
 use super::parts::Output;
 use super::table::{Run, TableWriter, Widths};
 use super::tail::{BLOCK_ROWS, Bounds, Identity, Tail};
 use super::term::{KeyHash, TERM_BITS, TRACE_BITS, Term, trace_key};
-use crate::schema::{PROMOTED, PromotedType, col};
+use crate::schema::{PROMOTED, PromotedType, RESOURCE_COLUMNS, col};
 use crate::{Result, StorageError};
 use names::NamesBuilder;
 use seen::Seen;
@@ -24,15 +25,6 @@ use seen::Seen;
 const TERMS_PER_ROW_MAX: usize = 32;
 /// Resources whose terms are remembered; past it all are forgotten.
 const RESOURCES_MAX: usize = 1_024;
-
-/// What the index keeps of a resource column's texts.
-const RESOURCE_COLUMNS: [(&str, &str); 5] = [
-    (col::SERVICE_NAME, "service.name"),
-    (col::SERVICE_NAMESPACE, "service.namespace"),
-    (col::SERVICE_VERSION, "service.version"),
-    (col::SERVICE_INSTANCE_ID, "service.instance.id"),
-    (col::ENVIRONMENT, "deployment.environment.name"),
-];
 
 /// Bits of the number of runs of a trace, and of the gaps between them: a dozen runs, some hundred rows apart.
 pub(super) const TRACE_CODES: (u32, u32) = (2, 6);
@@ -219,7 +211,7 @@ impl Builder {
     }
 
     fn add_resources(&mut self, piece: &RecordBatch) -> Result<()> {
-        for (name, key) in RESOURCE_COLUMNS {
+        for &(name, key) in RESOURCE_COLUMNS {
             let hash = KeyHash::of(key);
             let texts = text_dictionary(piece, name)?;
             for (text, rows) in runs(texts) {
@@ -329,6 +321,11 @@ impl Builder {
             }
         }
         Ok(())
+    }
+
+    /// The names in rows that are in no file yet.
+    pub(super) fn into_catalogue(mut self) -> Catalogue {
+        self.names.finish()
     }
 
     /// Writes the sidecar.

@@ -4,6 +4,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::{Result, SpanBatch};
+
+use super::builder::Builder;
 use super::parts::{PartReader, PartWriter};
 
 /// Names of each kind that one catalogue lists.
@@ -85,6 +88,16 @@ pub(super) fn is_listable(name: &str) -> bool {
 }
 
 impl Catalogue {
+    /// The names in batches that are in no file yet.
+    ///
+    /// # Errors
+    /// [`crate::StorageError::Corrupt`] when a column is missing, which would be a bug of the decoder.
+    pub fn of_batches<'a>(batches: impl IntoIterator<Item = &'a SpanBatch>) -> Result<Self> {
+        let mut builder = Builder::default();
+        batches.into_iter().try_for_each(|batch| builder.push(batch.record_batch()))?;
+        Ok(builder.into_catalogue())
+    }
+
     /// Adds the names of another.
     pub fn merge(&mut self, other: Self) {
         self.operations.merge(other.operations);

@@ -1,11 +1,10 @@
-//! Which rows of a row group belong to a trace, without decoding anything but ids.
+//! Which rows of a row group belong to a trace, for a file whose index is missing.
 //!
-//! Two levels: the file's bloom filter says for most row groups that a trace is not in them; for the others 32 bits of
-//! every row's trace id, decoded once and kept, say in which rows it is. 4 bytes a row: 10 M spans are 40 MB,
-//! and a pass over a row group of 1 M rows takes a fraction of a millisecond. A row that matches by chance
-//! (one in 4 billion) is dropped after its id is read.
+//! 32 bits of every row's trace id, decoded once and kept, say in which rows a trace is. 4 bytes a row, and a pass over
+//! a row group of 1 M rows takes a fraction of a millisecond. A row that matches by chance (one in 4 billion)
+//! is dropped after its id is read.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::DataType;
@@ -13,32 +12,17 @@ use daytwo_storage::TraceId;
 use daytwo_storage::schema::col;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
-use parquet::bloom_filter::Sbbf;
 use parquet::errors::{ParquetError, Result};
 
 use super::OpenFile;
 
 /// What is known of a row group's trace ids. Filled on first need.
 #[derive(Debug, Default)]
-pub(crate) struct RowGroupIndex {
-    bloom: OnceLock<Option<Sbbf>>,
+pub(crate) struct RowGroupPrints {
     prints: Mutex<Option<Arc<[u32]>>>,
 }
 
-impl RowGroupIndex {
-    /// Whether the row group may hold spans of any of `traces`; `false` is certain.
-    pub(crate) fn may_hold(&self, file: &OpenFile, row_group: usize, traces: &[TraceId]) -> Result<bool> {
-        let bloom = match self.bloom.get() {
-            Some(bloom) => bloom,
-            None => {
-                let read = read_bloom(file, row_group)?;
-                self.bloom.get_or_init(|| read)
-            }
-        };
-        let may_hold = |bloom: &Sbbf| traces.iter().any(|trace| bloom.check(trace.as_bytes().as_slice()));
-        Ok(bloom.as_ref().is_none_or(may_hold))
-    }
-
+impl RowGroupPrints {
     /// The rows that hold spans of any of `traces`, at most `rows_max`; `None` when there is none.
     pub(crate) fn rows_of(
         &self,
@@ -68,23 +52,15 @@ impl RowGroupIndex {
         Ok(prints)
     }
 
-    /// Frees the row index; the bloom filter stays.
-    pub(crate) fn forget_rows(&self) {
+    /// Frees them.
+    pub(crate) fn forget(&self) {
         *self.prints.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// Bytes of the row index.
-    pub(crate) fn row_bytes(&self) -> u64 {
+    /// Bytes of memory.
+    pub(crate) fn memory_bytes(&self) -> u64 {
         let prints = self.prints.lock().unwrap_or_else(PoisonError::into_inner);
         prints.as_ref().map_or(0, |prints| size_of_val(prints.as_ref()) as u64)
-    }
-
-    /// Bytes of both levels.
-    pub(crate) fn memory_bytes(&self) -> u64 {
-        let bloom = self.bloom.get().and_then(Option::as_ref);
-        // A block of the split-block filter has 32 bytes.
-        let bloom = bloom.map_or(0, |bloom| (bloom.num_blocks() as u64).saturating_mul(32));
-        self.row_bytes().saturating_add(bloom)
     }
 }
 
@@ -120,11 +96,6 @@ fn trace_column(file: &OpenFile) -> Result<usize> {
     let columns = file.metadata().file_metadata().schema_descr().columns();
     let found = columns.iter().position(|column| column.path().string() == col::TRACE_ID);
     found.ok_or_else(|| ParquetError::General("has no trace_id column".to_owned()))
-}
-
-fn read_bloom(file: &OpenFile, row_group: usize) -> Result<Option<Sbbf>> {
-    let column = file.metadata().row_group(row_group).column(trace_column(file)?);
-    Sbbf::read_from_column_chunk(column, file.source())
 }
 
 fn read_prints(file: &OpenFile, row_group: usize) -> Result<Vec<u32>> {
