@@ -3,6 +3,7 @@
 pub(crate) mod deployments;
 pub(crate) mod health;
 pub(crate) mod metrics;
+pub(crate) mod names;
 pub(crate) mod services;
 pub(crate) mod slos;
 pub(crate) mod sql;
@@ -29,6 +30,7 @@ pub(crate) fn routes() -> Router<AppState> {
         .merge(traces::routes())
         .merge(sql::routes())
         .merge(suggest::routes())
+        .merge(names::routes())
         .merge(health::routes())
         .merge(metrics::routes())
         .merge(crate::openapi::routes())

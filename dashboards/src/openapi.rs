@@ -27,6 +27,7 @@ use crate::state::AppState;
         api::deployments::verdict,
         api::deployments::distribution::distribution,
         api::suggest::suggest,
+        api::names::names,
         api::traces::search::traces,
         api::traces::trace,
         api::traces::span::span,

@@ -9,7 +9,7 @@
 
 mod assemble;
 mod attributes;
-pub(super) mod json;
+mod json;
 mod protobuf;
 mod rejection;
 mod replay;
@@ -96,4 +96,4 @@ fn json_except(body: &[u8], received: UnixNanos, limits: &Limits, skip: &[u32]) 
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+mod tests;

@@ -103,6 +103,10 @@ fn storage(out: &mut Exposition, status: &StoreStatus) {
     out.sample(&[], status.flushes);
     out.counter("daytwo_flush_failures_total", "Flushes that failed; their spans stay in memory and in the log.");
     out.sample(&[], status.flush_failures);
+    out.counter("daytwo_indexes_made_total", "Indexes made from their data files, since they were missing or damaged.");
+    out.sample(&[], status.indexes_made);
+    out.counter("daytwo_index_failures_total", "Indexes that could not be made; their files are scanned instead.");
+    out.sample(&[], status.index_failures);
     out.gauge("daytwo_read_only", "1 while writes are refused.");
     out.sample(&[], u8::from(status.read_only.is_some()));
 }

@@ -2,16 +2,17 @@
 
 #![expect(unused_qualifications, reason = "the expansion of `utoipa::path` names the parameters' type in full")]
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
-use daytwo_query::{DeploymentFilter, TimeWindow, TraceId};
+use daytwo_query::{DeploymentFilter, Names, TimeWindow, TraceId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::error::ApiResult;
+use crate::error::{ApiError, ApiResult};
 use crate::extract::Params;
 use crate::link::encoded;
 use crate::state::AppState;
@@ -52,7 +53,7 @@ pub(crate) struct Suggestion {
 }
 
 /// What a suggestion leads to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Kind {
     /// A trace.
@@ -75,7 +76,9 @@ pub(crate) async fn suggest(
     let typed = params.q.trim().to_lowercase();
     let mut suggestions: Vec<Suggestion> = TraceId::from_hex(&typed).ok().map(trace).into_iter().collect();
     if suggestions.is_empty() {
-        suggestions = ranked(names(&state), &typed);
+        let mut all = names(&state);
+        add_stored(&mut all, state.queries.catalogue().await.map_err(ApiError::from)?);
+        suggestions = ranked(all, &typed);
     }
     Ok(Json(Suggestions { suggestions }))
 }
@@ -93,7 +96,7 @@ fn names(state: &AppState) -> Vec<Suggestion> {
     services.dedup();
     let mut names = Vec::new();
     for service in services {
-        let page = format!("/services/{}", encoded(&service));
+        let page = page(&service);
         for operation in state.correlator.operations(&service, window, None) {
             let text = format!("{service} {}", operation.operation);
             names.push(Suggestion { kind: Kind::Operation, text, href: page.clone() });
@@ -109,6 +112,24 @@ fn names(state: &AppState) -> Vec<Suggestion> {
         });
     }
     names
+}
+
+/// Adds services and operations that are stored and have had no traffic lately.
+fn add_stored(all: &mut Vec<Suggestion>, stored: Names) {
+    let mut known: HashSet<(Kind, String)> = all.iter().map(|name| (name.kind, name.text.clone())).collect();
+    for name in stored.catalogue.operations.counts.into_keys() {
+        let href = page(&name.service);
+        let operation = format!("{} {}", name.service, name.operation);
+        for (kind, text) in [(Kind::Operation, operation), (Kind::Service, name.service)] {
+            if known.insert((kind, text.clone())) {
+                all.push(Suggestion { kind, text, href: href.clone() });
+            }
+        }
+    }
+}
+
+fn page(service: &str) -> String {
+    format!("/services/{}", encoded(service))
 }
 
 /// Those that hold `typed`: names that begin with it first, then by kind and name.

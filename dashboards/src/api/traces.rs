@@ -67,12 +67,22 @@ impl From<&Oddity> for Anomaly {
 pub(crate) struct Scan {
     files_total: u64,
     files_scanned: u64,
+    /// Bytes read from the files' indexes.
+    index_bytes: u64,
+    /// Bytes read from data files, as they are stored.
+    data_bytes: u64,
     elapsed_ms: f64,
 }
 
 impl From<LookupStats> for Scan {
     fn from(stats: LookupStats) -> Self {
-        Self { files_total: stats.files_total, files_scanned: stats.files_scanned, elapsed_ms: stats.elapsed_ms }
+        Self {
+            files_total: stats.files_total,
+            files_scanned: stats.files_scanned,
+            index_bytes: stats.index_bytes,
+            data_bytes: stats.data_bytes,
+            elapsed_ms: stats.elapsed_ms,
+        }
     }
 }
 

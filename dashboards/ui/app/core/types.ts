@@ -100,7 +100,7 @@ export interface TraceSummary {
   trace_id: string; root_service: string | null; root_operation: string | null; start_unix_nano: string; duration_ms: number;
   spans: number; errors: number; services: { service: string; spans: number }[]; matched_spans: number;
 }
-export interface Scan { files_total: number; files_scanned: number; elapsed_ms: number }
+export interface Scan { files_total: number; files_scanned: number; index_bytes: number; data_bytes: number; elapsed_ms: number }
 export interface Traces extends Answer { traces: TraceSummary[]; limit: number; truncated: boolean; stats: Scan }
 
 export interface TraceBody extends Answer {

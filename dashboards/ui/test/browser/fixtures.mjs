@@ -161,7 +161,7 @@ export function traces(limit) {
       trace_id: hex(next, 32), root_service: at === 7 ? null : "gateway", root_operation: at === 7 ? null : ["POST /api/checkout", "GET /api/products/{id}", "GET /api/cart"][at % 3], start_unix_nano: `${Math.floor(NOW - at * 1731)}123456`,
       duration_ms: 12 + next() * 900, spans: 8 + Math.floor(next() * 40), errors: at % 9 === 4 ? 2 : 0, services: SERVICES.slice(0, 3 + (at % 5)).map((service) => ({ service, spans: 1 + Math.floor(next() * 9) })), matched_spans: 1 + (at % 3),
     })),
-    limit, truncated: limit >= 20, stats: { files_total: 41, files_scanned: 3, elapsed_ms: 8.21 },
+    limit, truncated: limit >= 20, stats: { files_total: 41, files_scanned: 3, index_bytes: 168_000, data_bytes: 412_000, elapsed_ms: 8.21 },
   });
 }
 
@@ -200,7 +200,7 @@ export function trace(id, size, deep = false) {
   }
   return answer({
     trace_id: id, start_unix_nano: nano(NOW - 3_600_000), duration_ns: String(total), spans: size, services: names, operations: operationNames,
-    anomalies: [{ kind: "missing_parent", span_id: columns.span_id[2], message: "the parent of this span was not received" }], columns, critical_path: path, stats: { files_total: 41, files_scanned: 1, elapsed_ms: 3.2 },
+    anomalies: [{ kind: "missing_parent", span_id: columns.span_id[2], message: "the parent of this span was not received" }], columns, critical_path: path, stats: { files_total: 41, files_scanned: 1, index_bytes: 4_300, data_bytes: 96_000, elapsed_ms: 3.2 },
   });
 }
 

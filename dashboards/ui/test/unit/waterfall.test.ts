@@ -18,7 +18,7 @@ function body(spans: Given[], path: TraceBody["critical_path"] = []): TraceBody 
       span_id: of((_, row) => row.toString(16).padStart(16, "0")), parent: of((span) => span.parent), depth: of(() => 0), service: of(() => 0), operation: of((span) => span.operation ?? 0),
       kind: of(() => "SERVER"), status: of((span) => span.status ?? 0), start_offset_ns: of((_, row) => row), duration_ns: of((span) => span.ns ?? 1), self_ns: of(() => 1), flags: of(() => 0),
     },
-    critical_path: path, stats: { files_total: 1, files_scanned: 1, elapsed_ms: 1 },
+    critical_path: path, stats: { files_total: 1, files_scanned: 1, index_bytes: 1, data_bytes: 1, elapsed_ms: 1 },
   };
 }
 
