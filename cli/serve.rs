@@ -18,6 +18,8 @@ use crate::ServeArgs;
 pub(crate) fn serve(args: ServeArgs) -> Outcome {
     let config = load(&args.source)?;
     log::start(&config.log.level);
+    #[cfg(debug_assertions)]
+    arm_failpoints()?;
     runtime()?.block_on(async {
         let mut signals = Signals::listen()?;
         let mut server = Server::start(&config, objectives(&config)).await?;
@@ -35,6 +37,13 @@ pub(crate) fn serve(args: ServeArgs) -> Outcome {
             None => stopped.map(|()| ExitCode::SUCCESS),
         }
     })
+}
+
+/// Tests tell a debug build where to die; a release build has no such places.
+#[cfg(debug_assertions)]
+fn arm_failpoints() -> Result<(), Failure> {
+    let orders = super::environment().into_iter().find(|(name, _)| name == "DAYTWO_FAILPOINTS");
+    orders.map_or(Ok(()), |(_, orders)| daytwo_storage::failpoint::arm(&orders).map_err(Failure::Usage))
 }
 
 fn objectives(config: &Config) -> Objectives {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use daytwo_storage::StorageConfig;
+
 use super::{ByteSize, Config, Problem, Span};
 use crate::cli::log;
 
@@ -56,7 +58,7 @@ fn storage(rules: &mut Rules, config: &Config) {
     rules.size("storage.buffer_bytes_max", storage.buffer_bytes_max, 16 * MIB, 1 << 40);
     rules.size("storage.flush_bytes", storage.flush_bytes, MIB, 1 << 40);
     rules.time("storage.flush_interval", storage.flush_interval, Duration::from_millis(100), hour);
-    rules.size("storage.wal_segment_bytes", storage.wal_segment_bytes, MIB, 16 << 30);
+    rules.size("storage.wal_segment_bytes", storage.wal_segment_bytes, MIB, StorageConfig::WAL_SEGMENT_BYTES_MAX);
     rules.time("storage.dedup_window", storage.dedup_window, Duration::ZERO, day);
     let target = storage.compaction_target_bytes;
     rules.check(
@@ -100,7 +102,8 @@ fn addresses(rules: &mut Rules, config: &Config) {
 
 fn collector(rules: &mut Rules, config: &Config) {
     let collector = &config.collector;
-    rules.size("collector.request_bytes_max", collector.request_bytes_max, 1 << 10, 1 << 30);
+    let most = StorageConfig::REQUEST_BYTES_MAX as u64;
+    rules.size("collector.request_bytes_max", collector.request_bytes_max, 1 << 10, most);
     rules.size("collector.inflight_bytes_max", collector.inflight_bytes_max, MIB, 64 << 30);
     let (request, inflight) = (collector.request_bytes_max, collector.inflight_bytes_max);
     rules.check(

@@ -3,6 +3,8 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use daytwo_storage::StorageConfig;
+
 /// Settings of the receivers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CollectorConfig {
@@ -50,7 +52,7 @@ impl CollectorConfig {
     /// Everything that is wrong with the settings: key, value and rule, one sentence each.
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
-        let largest = usize::try_from(u32::MAX >> 1).unwrap_or(usize::MAX);
+        let largest = StorageConfig::REQUEST_BYTES_MAX;
         if self.request_bytes_max == 0 || self.request_bytes_max > largest {
             problems.push(format!("collector.request_bytes_max = {}: must be 1 to {largest}", self.request_bytes_max));
         }

@@ -10,6 +10,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::ballast::Ballast;
 use crate::buffer::Buffer;
+use crate::failpoint::{Point, pass};
 use crate::fs::Fs;
 use crate::index::{Indexes, Keeper};
 use crate::parquet::writer::NewFile;
@@ -101,7 +102,9 @@ impl Committer {
 
     fn stands(&self, table: &Table, transaction: &Transaction, durable: bool) {
         let removes = !transaction.removes.is_empty();
+        pass(Point::CommitDone);
         self.buffer.committed(transaction.watermark, table.files().to_vec(), removes);
+        pass(Point::CommitVisible);
         transaction.adds.iter().for_each(|new| self.keeper.want_missing(std::slice::from_ref(&new.file)));
         // A damaged file goes to quarantine.
         if transaction.purpose != Purpose::Damage {

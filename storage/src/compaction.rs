@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::committer::{Committer, remove_uncommitted};
+use crate::failpoint::{Point, hit, pass};
 use crate::flush::stopped;
 use crate::partition::hour_end;
 use crate::table::{Purpose, Transaction};
@@ -130,6 +131,7 @@ impl Compactor {
             let inputs = chosen.into_iter().map(|file| source::Input { hash: table.content_hash(&file.path), file });
             (inputs.collect::<Vec<_>>(), table.dir().to_owned())
         };
+        hit(Point::MergeBegin)?;
         let outcome = self.merge(inputs, table_dir).await;
         if outcome.is_err() && !self.cancelled.load(Ordering::Relaxed) {
             self.counters.failures.fetch_add(1, Ordering::Relaxed);
@@ -156,6 +158,7 @@ impl Compactor {
     }
 
     async fn commit(&self, removes: Vec<DataFile>, merged: Merged, table_dir: &Path) -> Result<Outcome> {
+        pass(Point::MergeWritten);
         let mut table = match self.committer.lock().await {
             Ok(table) => table,
             Err(error) => {

@@ -26,6 +26,13 @@ pub struct StorageConfig {
     pub vacuum_after: Duration,
 }
 
+impl StorageConfig {
+    /// 1 GiB: a start reads a segment into memory as a whole, and two of them must be free on the disk for one to be made.
+    pub const WAL_SEGMENT_BYTES_MAX: u64 = 1 << 30;
+    /// The largest request that the log takes.
+    pub const REQUEST_BYTES_MAX: usize = crate::wal::frame::PAYLOAD_BYTES_MAX;
+}
+
 impl Default for StorageConfig {
     fn default() -> Self {
         Self {

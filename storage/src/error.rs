@@ -22,6 +22,12 @@ pub enum StorageError {
         /// The folder on the full file system.
         path: PathBuf,
     },
+    /// The disk has not confirmed the write in time. Retry: an identical request waits for the outcome of the first.
+    #[error("the disk has not confirmed a write for {} s", waited.as_secs())]
+    Stalled {
+        /// How long the caller waited.
+        waited: std::time::Duration,
+    },
     /// The store refuses writes after repeated I/O errors, or because it is closing; queries still work.
     #[error("storage takes no writes: {reason}")]
     ReadOnly {
@@ -82,7 +88,11 @@ impl StorageError {
     /// Whether the same call may succeed later without the caller changing anything.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Full { .. } | Self::DiskFull { .. } | Self::ReadOnly { .. } | Self::Io { .. } => true,
+            Self::Full { .. }
+            | Self::DiskFull { .. }
+            | Self::Stalled { .. }
+            | Self::ReadOnly { .. }
+            | Self::Io { .. } => true,
             Self::TooLarge { .. }
             | Self::Locked { .. }
             | Self::Corrupt { .. }

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::buffer::{Buffered, Pending};
 use crate::committer::{Committer, remove_uncommitted};
+use crate::failpoint::{Point, hit};
 use crate::fs::Fs;
 use crate::index::Indexes;
 use crate::parquet::writer::{self, NewFile};
@@ -50,6 +51,7 @@ impl Flusher {
 
     async fn write_and_commit(&self, table: &mut Table, pending: Pending) -> Result<()> {
         let watermark = Some(pending.watermark);
+        hit(Point::FlushBegin)?;
         let adds = self.write_files(table.dir().to_owned(), pending).await?;
         let transaction = Transaction { purpose: Purpose::Flush, adds, removes: Vec::new(), watermark };
         self.committer.commit(table, &transaction).await

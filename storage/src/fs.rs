@@ -11,6 +11,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::failpoint::{Point, hit};
 use crate::{Result, StorageError};
 
 /// What is done to the disk; a fault names the kind that it hits.
@@ -169,7 +170,7 @@ impl Fs {
             Ok(file)
         };
         let file = create().map_err(|source| io_error("create", path, source))?;
-        Ok(FsFile { file, path: path.to_owned(), fs: self.clone() })
+        Ok(FsFile { file, path: path.to_owned(), fs: self.clone(), end: 0 })
     }
 
     /// Opens a file, creating it if needed, for locking.
@@ -356,6 +357,7 @@ impl Fs {
         file.write_all(bytes).map_err(|source| io_error("write", &temporary, source))?;
         file.sync_all()?;
         let linked = self.link_if_absent(&temporary, path)?;
+        hit(Point::CommitLinked)?;
         self.remove(&temporary)?;
         if linked {
             self.sync_dir(parent(path))?;
@@ -384,6 +386,9 @@ pub(crate) struct FsFile {
     file: File,
     path: PathBuf,
     fs: Fs,
+    /// Where [`Write`] goes on. All writes name their place, so that a test which injects errors into the system call for that
+    /// hits data files and nothing else.
+    end: u64,
 }
 
 impl FsFile {
@@ -451,10 +456,12 @@ impl Write for FsFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.fs.note(&Event::Append(&self.file))?;
         if let Some((length, error)) = self.fs.failing_write(bytes.len()) {
-            self.file.write_all(bytes.get(..length).unwrap_or_default())?;
+            self.file.write_all_at(bytes.get(..length).unwrap_or_default(), self.end)?;
             return Err(error);
         }
-        self.file.write(bytes)
+        let written = self.file.write_at(bytes, self.end)?;
+        self.end = self.end.saturating_add(written as u64);
+        Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {

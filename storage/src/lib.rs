@@ -22,6 +22,10 @@ mod damage;
 mod dedup;
 mod disk;
 mod error;
+#[cfg(debug_assertions)]
+pub mod failpoint;
+#[cfg(not(debug_assertions))]
+mod failpoint;
 mod flush;
 mod fs;
 pub mod id;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::failpoint::{Point, hit};
 use crate::fs::{Fs, parent};
 use crate::{Clock, Result};
 
@@ -99,8 +100,10 @@ impl Quarantine {
         self.make_folder()?;
         let target = self.folder.join(flat_name(&sidecar.source));
         self.write_sidecar(&target, sidecar)?;
+        hit(Point::QuarantineNoted)?;
         if self.fs.size(file)?.is_some() {
             self.fs.rename(file, &target)?;
+            hit(Point::QuarantineMoved)?;
             self.fs.sync_dir(&self.folder)?;
             self.fs.sync_dir(parent(file))?;
         }

@@ -14,6 +14,7 @@ pub use types::{
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
@@ -22,6 +23,7 @@ use crate::committer::Committer;
 use crate::compaction::Compactor;
 use crate::dedup::{Answer, Claim, Dedup};
 use crate::disk::Disk;
+use crate::failpoint::{Point, pass};
 use crate::flush::{Flusher, stopped};
 use crate::fs::Fs;
 use crate::index::Keeper;
@@ -39,6 +41,8 @@ use background::Background;
 const QUEUE_REQUESTS: usize = 4096;
 /// 256 MiB of requests that may wait for the log, counted in KiB.
 const QUEUE_KIB: u32 = 256 << 10;
+/// What the disk has not confirmed by then is answered as retryable: clients give up after 10 s.
+const ANSWER_WITHIN: Duration = Duration::from_secs(4);
 /// At nine tenths of the buffer, requests are refused before decoding; the last tenth is for those under way.
 const BUSY_TENTHS: u64 = 9;
 
@@ -121,13 +125,20 @@ impl Store {
     ///
     /// # Errors
     /// [`StorageError::Full`], [`StorageError::DiskFull`], [`StorageError::ReadOnly`], [`StorageError::Io`]: nothing of
-    /// the request is visible then, and the same request may be sent again. [`StorageError::TooLarge`] when it never can.
+    /// the request is visible then, and the same request may be sent again. [`StorageError::Stalled`]: nobody knows yet;
+    /// the same request may be sent again too, and waits for the outcome of the first. [`StorageError::TooLarge`] when it
+    /// never can.
     ///
     /// # Cancel safety
     /// Dropping the future does not undo the append; the request may still become durable and visible.
     pub async fn append(&self, frame: Frame, batch: SpanBatch) -> Result<Committed> {
         let frame_bytes = frame::encoded_length(&frame)?;
         self.shared.health.check_writable()?;
+        let answer = tokio::time::timeout(ANSWER_WITHIN, self.log(frame, frame_bytes, batch)).await;
+        answer.unwrap_or(Err(StorageError::Stalled { waited: ANSWER_WITHIN }))
+    }
+
+    async fn log(&self, frame: Frame, frame_bytes: u64, batch: SpanBatch) -> Result<Committed> {
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(closing)?;
         let kib = u32::try_from(frame_bytes / 1024).unwrap_or(QUEUE_KIB).saturating_add(1).min(QUEUE_KIB);
         let room = Arc::clone(&self.room).acquire_many_owned(kib).await.map_err(|_| closing())?;
@@ -156,11 +167,8 @@ impl Store {
     /// How close the store is to its limits.
     pub fn pressure(&self) -> Pressure {
         let shared = &self.shared;
-        if let Some(reason) = shared.health.read_only() {
+        if let Some(reason) = shared.health.refusal(shared.clock.now()) {
             return Pressure::Busy { reason };
-        }
-        if shared.health.is_disk_full() {
-            return Pressure::Busy { reason: "the disk is full".to_owned() };
         }
         let disk = shared.disk.status();
         if disk.level == DiskLevel::Shed {
@@ -244,6 +252,7 @@ impl Store {
     /// # Errors
     /// What kept the last flush from finishing; the WAL still holds those spans.
     pub async fn close(&self) -> Result<()> {
+        pass(Point::CloseBegin);
         self.shared.health.refuse_writes("the store is closing".to_owned());
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.room.close();
@@ -252,7 +261,10 @@ impl Store {
             background.stop(&self.shared).await;
         }
         self.shared.buffer.close();
-        self.flush().await
+        pass(Point::CloseLogEnded);
+        self.flush().await?;
+        pass(Point::CloseFlushed);
+        Ok(())
     }
 }
 
@@ -355,7 +367,7 @@ impl Shared {
             quarantined_files: self.quarantined.load(Ordering::Relaxed),
             flushes: count(|flusher| &flusher.flushes),
             flush_failures: count(|flusher| &flusher.failures),
-            read_only: self.health.read_only(),
+            read_only: self.health.refusal(self.clock.now()),
             wal_syncs,
             wal_sync_ns_total,
             wal_sync_ns_max,
@@ -384,6 +396,7 @@ impl Rounds for Arc<Shared> {
             bytes: append.reserved,
         });
         self.buffer.insert(buffered.collect());
+        pass(Point::WalVisible);
         for (seq, append) in round {
             self.answer(append, Ok(Committed { seq, duplicate: false }));
         }

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use deltalake_core::{DeltaTable, DeltaTableBuilder, checkpoints};
 use futures::TryStreamExt;
 
+use crate::failpoint::{Point, hit};
 use crate::fs::Fs;
 use crate::partition;
 use crate::{Clock, DataFile, Result, StorageError, UnixNanos};
@@ -169,7 +170,9 @@ impl Table {
             return Ok(());
         }
         let delta = self.handle().await?;
+        hit(Point::CheckpointBegin)?;
         checkpoints::create_checkpoint(&delta, None).await.map_err(cannot("checkpoint"))?;
+        hit(Point::CheckpointWritten)?;
         self.commits_since_checkpoint = 0;
         checkpoints::cleanup_metadata(&delta, None).await.map_err(cannot("clean the log of"))?;
         Ok(())

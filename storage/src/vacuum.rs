@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::failpoint::{Point, pass};
 use crate::fs::{Fs, parent};
 use crate::index::Indexes;
 use crate::{DataFile, UnixNanos};
@@ -100,6 +101,7 @@ impl Vacuum {
         let mut gone = BTreeSet::new();
         for dead in due {
             let path = self.table_dir.join(&dead.path);
+            pass(Point::VacuumUnlink);
             if let Err(error) = self.fs.remove(&path).and_then(|()| self.indexes.remove(&dead.path)) {
                 tracing::warn!(path = %dead.path, %error, "cannot remove a file that counts no more");
                 break;

@@ -15,7 +15,8 @@
 //! | 24 | 8 | first seq that may stand here |
 //! | 32 | 8 | where the valid frames of the segment before this one end; 0 for the first |
 //! | 40 | 8 | created, nanoseconds since the Unix epoch |
-//! | 48 | 12 | zero |
+//! | 48 | 8 | from where on damage in the segment before this one was never answered; 0 for nowhere |
+//! | 56 | 4 | zero |
 //! | 60 | 4 | CRC-32C of bytes 0 to 59 |
 //!
 //! Frames follow without gaps; zeros follow the last. A frame:
@@ -24,7 +25,7 @@
 //! |---|---|---|
 //! | 0 | 4 | magic `D2WF` |
 //! | 4 | 4 | header length H, from the magic through the header's CRC |
-//! | 8 | 1 | flags, 0 in this version; a frame with another value is not understood |
+//! | 8 | 1 | 1; 0 in frames of older versions, which lack the field at 60; others are not understood |
 //! | 9 | 1 | format: 0 protobuf, 1 JSON |
 //! | 10 | 1 | compression: 0 none, 1 gzip, 2 zstd |
 //! | 11 | 1 | zero |
@@ -34,7 +35,8 @@
 //! | 32 | 16 | hash of the decompressed request |
 //! | 48 | 8 | received, nanoseconds since the Unix epoch |
 //! | 56 | 4 | how many spans were refused |
-//! | 60 | H-64 | their positions: each the LEB128 distance from the one before plus one, ascending |
+//! | 60 | 4 | how many bytes before this frame its round begins |
+//! | 64 | H-68 | the refused positions: each the LEB128 distance from the one before plus one, ascending |
 //! | H-4 | 4 | CRC-32C of bytes 0 to H-5 |
 //! | H | P | payload, as received |
 //! | H+P | 4 | CRC-32C of the payload |
@@ -42,6 +44,10 @@
 //! When a write or a sync fails, that segment is never written or synced again: the kernel may have dropped the
 //! pages and a second `fsync` would say that all is well. The next segment's header records where the valid frames
 //! of the failed one end, so that the frames of the failed round, which nobody was told are stored, stay out at replay.
+//!
+//! A power cut in the middle of a round may leave its later frames on disk and not its earlier ones. Nobody was told that
+//! they are stored, so the gap is no loss: each frame says where its round begins, and damage from the begin of the log's last
+//! round on is not reported. The next segment's header records that place too, for when the round is no longer the last.
 //!
 //! [group commit]: writer
 

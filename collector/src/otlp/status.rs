@@ -222,7 +222,7 @@ impl From<&StorageError> for Refusal {
             StorageError::Full { .. } => Self::Shed(Shed::StoreFull, message),
             StorageError::DiskFull { .. } => Self::Shed(Shed::DiskFull, message),
             StorageError::ReadOnly { .. } => Self::Shed(Shed::ReadOnly, message),
-            StorageError::Io { .. } => Self::Shed(Shed::StoreIo, message),
+            StorageError::Stalled { .. } | StorageError::Io { .. } => Self::Shed(Shed::StoreIo, message),
             StorageError::TooLarge { limit_bytes, .. } => {
                 Self::TooLarge { bytes_max: usize::try_from(*limit_bytes).unwrap_or(usize::MAX) }
             }

@@ -3,7 +3,7 @@
 mod power;
 
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::{Event, Operation};
 
@@ -26,6 +26,13 @@ struct Fault {
     kind: FaultKind,
 }
 
+/// One operation that does not return.
+#[derive(Debug)]
+struct Hold {
+    operation: Operation,
+    taken: bool,
+}
+
 #[derive(Debug, Default)]
 struct State {
     faults: Vec<Fault>,
@@ -35,19 +42,23 @@ struct State {
     disk_full: bool,
     free_bytes: Option<u64>,
     used_bytes: u64,
+    hold: Option<Hold>,
     /// Kept only where a test wants to cut the power.
     unsynced: Option<power::Unsynced>,
 }
 
 /// What a test orders the disk to do. Share it with [`crate::Store::open_with_faults`].
 #[derive(Debug, Default)]
-pub struct Faults(Mutex<State>);
+pub struct Faults {
+    state: Mutex<State>,
+    released: Condvar,
+}
 
 const NO_SPACE: io::ErrorKind = io::ErrorKind::StorageFull;
 
 impl Faults {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes the next `times` operations of this kind fail, after `skip` that succeed.
@@ -79,6 +90,33 @@ impl Faults {
     pub fn set_space(&self, used_bytes: u64, free_bytes: u64) {
         let mut state = self.state();
         (state.used_bytes, state.free_bytes) = (used_bytes, Some(free_bytes));
+    }
+
+    /// Makes the next operation of this kind wait for [`Faults::let_go`], as on a disk that does not answer.
+    pub fn hold(&self, operation: Operation) {
+        self.state().hold = Some(Hold { operation, taken: false });
+    }
+
+    /// Whether an operation is being held.
+    pub fn is_holding(&self) -> bool {
+        self.state().hold.as_ref().is_some_and(|hold| hold.taken)
+    }
+
+    /// Ends a hold.
+    pub fn let_go(&self) {
+        self.state().hold = None;
+        self.released.notify_all();
+    }
+
+    fn wait_while_held(&self, operation: Operation) {
+        let mut state = self.state();
+        match &mut state.hold {
+            Some(hold) if hold.operation == operation && !hold.taken => hold.taken = true,
+            _ => return,
+        }
+        while state.hold.is_some() {
+            state = self.released.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
     }
 
     /// From the operation of this number on (counted from 1 over all kinds), nothing works: the process is dead
@@ -134,6 +172,7 @@ impl Faults {
     }
 
     pub(super) fn gate(&self, operation: Operation) -> io::Result<()> {
+        self.wait_while_held(operation);
         self.state().count(operation, 0).map_or(Ok(()), |(_, kind)| Err(kind.into()))
     }
 

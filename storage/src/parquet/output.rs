@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::Result;
+use crate::failpoint::{Point, hit};
 use crate::fs::{Fs, FsFile, parent, temporary_name};
 
 /// A file that is being written.
@@ -41,7 +42,9 @@ impl Output {
         }
         let temporary = temporary_name(&target);
         fs.remove(&temporary)?;
-        Ok(Self { file: fs.create(&temporary)?, hash: Xxh3::new(), bytes: 0, target, fs: fs.clone() })
+        let file = fs.create(&temporary)?;
+        hit(Point::FileCreated)?;
+        Ok(Self { file, hash: Xxh3::new(), bytes: 0, target, fs: fs.clone() })
     }
 
     /// Gives the file its name, once everything is on disk.
@@ -49,16 +52,23 @@ impl Output {
     /// # Errors
     /// [`crate::StorageError::Io`], [`crate::StorageError::DiskFull`].
     pub(crate) fn publish(self) -> Result<Published> {
+        hit(Point::FileWritten)?;
         self.file.sync_all()?;
+        hit(Point::FileSynced)?;
         self.fs.rename(&temporary_name(&self.target), &self.target)?;
+        hit(Point::FileRenamed)?;
         self.fs.sync_dir(parent(&self.target))?;
+        hit(Point::FileReady)?;
         Ok(Published { bytes: self.bytes, content_hash: self.hash.digest128() })
     }
 
     /// Removes what was written of a file that will not be finished, since a disk that ran full needs the room.
     pub(crate) fn discard(fs: &Fs, table_dir: &Path, path: &str) {
-        if let Err(error) = fs.remove(&temporary_name(&table_dir.join(path))) {
-            tracing::warn!(%error, "a temporary file stays until the next start");
+        let target = table_dir.join(path);
+        for left in [temporary_name(&target), target] {
+            if let Err(error) = fs.remove(&left) {
+                tracing::warn!(%error, "an unfinished file stays until the next start");
+            }
         }
     }
 }

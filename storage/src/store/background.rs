@@ -1,12 +1,14 @@
 //! What runs beside the callers: the thread that writes the log, and the task that flushes by size and age,
 //! removes old segments and notices when a full disk has room again.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Shared, upkeep};
@@ -78,24 +80,24 @@ async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     let Some(flusher) = shared.writing.as_ref().map(|writing| &writing.flusher) else {
         return;
     };
-    let mut failures = 0_u32;
+    let (mut failures, mut had_room, mut next) = (0_u32, true, Instant::now());
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             () = shared.flush_due.notified() => {}
             () = tokio::time::sleep(TICK) => {}
         }
-        shared.look_after_disk();
-        if !shared.is_flush_due() {
+        let has_room = shared.look_after_disk();
+        if has_room && !had_room {
+            // Whatever failed for want of room need not wait any longer.
+            next = Instant::now();
+        }
+        had_room = has_room;
+        if Instant::now() < next || !shared.is_flush_due() {
             continue;
         }
         failures = if flush(flusher, failures).await { 0 } else { failures.saturating_add(1) };
-        if failures > 0 {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(BACKOFF.saturating_mul(failures).min(BACKOFF_MAX)) => {}
-            }
-        }
+        next = Instant::now() + BACKOFF.saturating_mul(failures).min(BACKOFF_MAX);
     }
 }
 
@@ -120,7 +122,8 @@ impl Shared {
         aged || self.buffer.bytes() >= self.config.flush_bytes
     }
 
-    fn look_after_disk(&self) {
+    /// Removes segments that may go; whether there is room for new ones.
+    fn look_after_disk(&self) -> bool {
         self.disk.look();
         let folder = self.config.data_dir.join(wal::FOLDER);
         let released = self.segments.release(&self.fs, &folder, self.clock.now(), self.config.dedup_window);
@@ -131,9 +134,16 @@ impl Shared {
             // Ingestion comes before the memory of retried requests.
             self.segments.release_all_covered(&self.fs, &folder);
         }
-        let needed = self.config.wal_segment_bytes.saturating_mul(2);
-        if self.health.is_disk_full() && self.fs.free_bytes(&folder).is_none_or(|free| free >= needed) {
-            self.health.try_disk_again();
+        let has_room = self.has_room(&folder);
+        if !self.health.is_disk_full() || has_room {
+            self.health.try_again();
         }
+        has_room
+    }
+
+    /// Whether a segment may be made: see [`wal::segment::prepare`].
+    fn has_room(&self, folder: &Path) -> bool {
+        let needed = self.config.wal_segment_bytes.saturating_mul(2);
+        self.fs.free_bytes(folder).is_none_or(|free| free >= needed)
     }
 }

@@ -16,6 +16,7 @@ use crate::compaction::{Compactor, Policy};
 use crate::damage;
 use crate::dedup::Dedup;
 use crate::disk::Disk;
+use crate::failpoint::{Point, hit};
 use crate::flush::Flusher;
 use crate::fs::{Fs, parent};
 use crate::index::{Indexes, Keeper};
@@ -68,12 +69,14 @@ pub(super) async fn writable(
 ) -> Result<Arc<Store>> {
     fs.create_dir_all(&config.data_dir)?;
     let lock = FolderLock::exclusive(&fs, &config.data_dir)?;
+    hit(Point::OpenLocked)?;
     let wal_folder = config.data_dir.join(wal::FOLDER);
     fs.create_dir_all(&wal_folder)?;
     fs.sync_dir(&config.data_dir)?;
     fs.sync_dir(parent(&std::path::absolute(&config.data_dir).unwrap_or_else(|_| config.data_dir.clone())))?;
     let quarantine = Quarantine::new(fs.clone(), &config.data_dir, false);
     let (mut table, watermark) = Table::open(&fs, &config.data_dir, clock.as_ref()).await?;
+    hit(Point::OpenTableLoaded)?;
     let indexes = Indexes::new(fs.clone(), &config.data_dir);
     if let Err(error) = indexes.remove_strays(table.files()) {
         tracing::warn!(%error, "indexes of files that are gone stay until the next start");
@@ -93,6 +96,7 @@ pub(super) async fn writable(
         writing.committer.remove_damaged(&mut table, damaged.clone()).await;
         damaged.iter().for_each(|file| table.forget(&file.path));
     }
+    hit(Point::OpenDone)?;
     Ok(store)
 }
 

@@ -7,4 +7,5 @@ mod damage;
 mod disk;
 mod files;
 mod indexes;
+mod peers;
 mod support;

@@ -133,7 +133,7 @@ pub struct StoreStatus {
     pub flushes: u64,
     /// Flushes that failed since start.
     pub flush_failures: u64,
-    /// Set when writes are refused: why.
+    /// Set while writes are refused: why. May pass by itself.
     pub read_only: Option<String>,
     /// `fdatasync` calls since start.
     pub wal_syncs: u64,

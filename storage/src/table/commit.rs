@@ -8,6 +8,7 @@ use deltalake_core::kernel::transaction::TransactionError;
 use deltalake_core::logstore::{CommitOrBytes, LogStoreRef};
 
 use super::{APP_ID, Table, actions, cannot, refusal};
+use crate::failpoint::{Point, hit};
 use crate::parquet::writer::NewFile;
 use crate::{DataFile, Result, UnixNanos};
 use actions::Change;
@@ -88,6 +89,7 @@ impl Table {
     pub(crate) async fn commit(&mut self, transaction: &Transaction, now: UnixNanos) -> Result<Commit> {
         let entry = Bytes::from(actions::entry(transaction, APP_ID, now));
         let log_store = self.builder()?.build_storage().map_err(cannot("open"))?;
+        hit(Point::CommitBegin)?;
         for _ in 0..RACES_MAX {
             self.check_removes(transaction)?;
             let version = self.version.saturating_add(1);

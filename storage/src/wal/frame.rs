@@ -5,12 +5,16 @@ use bytes::Bytes;
 use crate::{Frame, PayloadCompression, PayloadFormat, Result, StorageError, UnixNanos};
 
 const MAGIC: [u8; 4] = *b"D2WF";
-/// Header bytes before the refused positions.
-const FIXED: usize = 60;
+/// Header bytes before the refused positions, and those of frames that do not say where their round begins.
+const FIXED: usize = 64;
+const FIXED_WITHOUT_ROUND: usize = 60;
+/// Flags of a frame that says where its round begins, and of one that does not.
+const WITH_ROUND: u8 = 1;
+const WITHOUT_ROUND: u8 = 0;
 const CRC: usize = 4;
 /// Where the epoch stands.
 const EPOCH: std::ops::Range<usize> = 24..32;
-/// 64 MiB: OTLP bodies are capped well below it before they come here.
+/// 64 MiB: what the receivers take at most, before they decompress it.
 pub(crate) const PAYLOAD_BYTES_MAX: usize = 64 << 20;
 /// 16 MiB: a position takes one byte unless refused spans are far apart, and 64 MiB hold fewer spans than this.
 pub(crate) const HEADER_BYTES_MAX: usize = 16 << 20;
@@ -28,26 +32,29 @@ pub(crate) struct Parsed {
     pub(crate) frame: Frame,
     /// Bytes it takes, both CRCs included.
     pub(crate) length: usize,
+    /// How many bytes before it its round begins.
+    pub(crate) round_offset: usize,
 }
 
-/// Appends a frame's bytes to `out`.
+/// Appends a frame's bytes to `out`; its round begins `round_offset` bytes before it.
 ///
 /// # Errors
 /// [`StorageError::TooLarge`]; `out` is unchanged then.
-pub(crate) fn encode(frame: &Frame, seq: u64, epoch: u64, out: &mut Vec<u8>) -> Result<()> {
+pub(crate) fn encode(frame: &Frame, seq: u64, epoch: u64, round_offset: usize, out: &mut Vec<u8>) -> Result<()> {
     let rejected = encode_positions(&frame.rejected);
     let header_length = sum([FIXED, rejected.len(), CRC]);
     check_limits(frame.payload.len(), header_length)?;
     let start = out.len();
     out.extend_from_slice(&MAGIC);
     out.extend_from_slice(&length_u32(header_length));
-    out.extend_from_slice(&[0, format_byte(frame.format), compression_byte(frame.compression), 0]);
+    out.extend_from_slice(&[WITH_ROUND, format_byte(frame.format), compression_byte(frame.compression), 0]);
     out.extend_from_slice(&length_u32(frame.payload.len()));
     out.extend_from_slice(&seq.to_le_bytes());
     out.extend_from_slice(&epoch.to_le_bytes());
     out.extend_from_slice(&frame.request_hash.to_le_bytes());
     out.extend_from_slice(&frame.received.0.to_le_bytes());
     out.extend_from_slice(&length_u32(frame.rejected.len()));
+    out.extend_from_slice(&length_u32(round_offset));
     out.extend_from_slice(&rejected);
     let crc = crc32c::crc32c(out.get(start..).unwrap_or_default());
     out.extend_from_slice(&crc.to_le_bytes());
@@ -91,7 +98,7 @@ pub(crate) fn parse(bytes: &[u8], epoch: Option<u64>) -> Result<Parsed, NotAFram
         return Err(NotAFrame);
     }
     let header_length = fields.u32()? as usize;
-    if !(FIXED + CRC..=HEADER_BYTES_MAX).contains(&header_length) {
+    if !(FIXED_WITHOUT_ROUND + CRC..=HEADER_BYTES_MAX).contains(&header_length) {
         return Err(NotAFrame);
     }
     let header = bytes.get(..header_length).ok_or(NotAFrame)?;
@@ -104,19 +111,24 @@ pub(crate) fn parse(bytes: &[u8], epoch: Option<u64>) -> Result<Parsed, NotAFram
     let payload_length = fields.u32()? as usize;
     let seq = u64::from_le_bytes(fields.take()?);
     let _epoch: [u8; 8] = fields.take()?;
-    if flags != 0 || payload_length > PAYLOAD_BYTES_MAX {
+    if payload_length > PAYLOAD_BYTES_MAX {
         return Err(NotAFrame);
     }
     let request_hash = u128::from_le_bytes(fields.take()?);
     let received = UnixNanos(i64::from_le_bytes(fields.take()?));
     let count = fields.u32()?;
-    let rejected = decode_positions(covered.get(FIXED..).unwrap_or_default(), count).ok_or(NotAFrame)?;
+    let (fixed, round_offset) = match flags {
+        WITH_ROUND => (FIXED, fields.u32()? as usize),
+        WITHOUT_ROUND => (FIXED_WITHOUT_ROUND, 0),
+        _ => return Err(NotAFrame),
+    };
+    let rejected = decode_positions(covered.get(fixed..).ok_or(NotAFrame)?, count).ok_or(NotAFrame)?;
     let length = sum([header_length, payload_length, CRC]);
     let body = bytes.get(header_length..length).ok_or(NotAFrame)?;
     let payload = Bytes::copy_from_slice(verified(body).ok_or(NotAFrame)?);
     let (format, compression) = (format_of(format)?, compression_of(compression)?);
     let frame = Frame { payload, format, compression, request_hash, received, rejected };
-    Ok(Parsed { seq, frame, length })
+    Ok(Parsed { seq, frame, length, round_offset })
 }
 
 /// The epoch of the frame at the start of `bytes`, which parses.

@@ -23,6 +23,13 @@ pub(crate) struct Contents {
     pub(crate) tail: Range<usize>,
 }
 
+impl Contents {
+    /// Where the round of the last whole frame begins.
+    pub(crate) fn last_round(&self) -> Option<usize> {
+        self.frames.last().map(|(offset, parsed)| offset.saturating_sub(parsed.round_offset))
+    }
+}
+
 /// Reads a segment's bytes.
 pub(crate) fn read(bytes: &[u8]) -> Contents {
     let header = SegmentHeader::parse(bytes);

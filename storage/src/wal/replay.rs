@@ -13,6 +13,7 @@ use super::reader::{self, Contents};
 use super::segment::{self, HEADER_BYTES, SegmentHeader};
 use super::writer::{Resume, Sealed};
 use crate::dedup::Remembered;
+use crate::failpoint::{Point, hit};
 use crate::fs::Fs;
 use crate::quarantine::{Quarantine, sidecar};
 use crate::{Clock, Replay, Result, SpanBatch, UnixNanos};
@@ -61,6 +62,7 @@ impl Replayer<'_> {
             let next = numbers.get(index.saturating_add(1)).map(|&next| (next, self.header_of(next)));
             self.segment(number, next, &mut out)?;
         }
+        hit(Point::ReplayDone)?;
         Ok(out)
     }
 
@@ -72,6 +74,7 @@ impl Replayer<'_> {
 
     fn segment(&self, number: u64, next: Option<(u64, Option<SegmentHeader>)>, out: &mut Replayed) -> Result<()> {
         let path = segment::path(self.folder, number);
+        hit(Point::ReplaySegment)?;
         let mut bytes = self.fs.read(&path)?;
         let next_header = next.and_then(|(_, header)| header);
         let promised_end = next_header.map(|header| header.previous_end).filter(|&end| end > 0);
@@ -80,40 +83,37 @@ impl Replayer<'_> {
             bytes.truncate(end);
         }
         let contents = reader::read(&bytes);
-        if next.is_none() && contents.frames.is_empty() && contents.damaged.is_empty() && contents.header.is_none() {
-            return self.remove_unborn(&path, number, out);
-        }
-        let covered_next = next_header.map(|header| header.first_seq);
-        self.report_damage(number, &bytes, &contents, promised_end, next.is_some(), covered_next, out)?;
+        let torn_from = torn_from(&contents, next.is_some(), next_header);
+        let facts = Facts { number, bytes: &bytes, contents: &contents, promised_end, torn_from };
+        self.report_damage(&facts, next.is_some(), next_header.map(|header| header.first_seq), out)?;
         self.report_gap(number, next, next_header, out);
         self.take_frames(number, &bytes, &contents, out)?;
         self.keep(&path, number, &contents, next.is_none(), out);
         Ok(())
     }
 
-    /// The last segment's creation was cut short: nothing in it was ever answered.
-    fn remove_unborn(&self, path: &Path, number: u64, out: &mut Replayed) -> Result<()> {
-        out.resume.next_number = number.max(1);
-        if self.read_only { Ok(()) } else { self.fs.remove(path) }
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "one call site; they are the facts about one segment")]
     fn report_damage(
         &self,
-        number: u64,
-        bytes: &[u8],
-        contents: &Contents,
-        promised_end: Option<usize>,
+        facts: &Facts<'_>,
         has_next: bool,
         next_first_seq: Option<u64>,
         out: &mut Replayed,
     ) -> Result<()> {
+        let Facts { number, bytes, contents, promised_end, torn_from } = *facts;
         for range in &contents.damaged {
+            if torn_from.is_some_and(|torn| range.start >= torn) {
+                tracing::info!(segment = number, bytes = range.len(), "a round of the wal was cut short");
+                continue;
+            }
             let after = contents.frames.iter().find(|(offset, _)| *offset >= range.end);
             let next_seq = after.map(|(_, parsed)| parsed.seq);
             self.set_aside(number, bytes, range.clone(), next_seq, "bytes are not a frame", out)?;
         }
-        if has_next {
+        if contents.header.is_none() && contents.frames.is_empty() {
+            // A segment has its name only once its header is on disk, so this is no creation that was cut short.
+            let range = 0..promised_end.unwrap_or(bytes.len()).max(1);
+            self.set_aside(number, bytes, range, next_first_seq, "the segment has neither header nor frames", out)?;
+        } else if has_next {
             // The log went on after this segment, so what follows its last whole frame is not a torn tail.
             let end = promised_end.unwrap_or(contents.tail.end).max(contents.valid_end);
             let range = contents.valid_end..end;
@@ -206,6 +206,8 @@ impl Replayer<'_> {
         if last {
             out.resume.next_number = number.saturating_add(1);
             out.resume.previous_end = length;
+            let torn = contents.last_round().filter(|&torn| contents.damaged.iter().any(|range| range.start >= torn));
+            out.resume.previous_torn = torn.map_or(0, |torn| torn as u64);
             if !contents.tail.is_empty() {
                 tracing::info!(segment = number, bytes = contents.tail.len(), "torn tail of the wal cut off");
             }
@@ -229,6 +231,26 @@ impl Replayer<'_> {
             tracing::warn!(path = %path.display(), %error, "cannot cut the wal segment");
         }
     }
+}
+
+/// What is known of one segment.
+#[derive(Clone, Copy)]
+struct Facts<'a> {
+    number: u64,
+    bytes: &'a [u8],
+    contents: &'a Contents,
+    /// Where the next segment says that this one ends.
+    promised_end: Option<usize>,
+    torn_from: Option<usize>,
+}
+
+/// From where on damage was never answered: the begin of the log's last round, or what the next segment says.
+fn torn_from(contents: &Contents, has_next: bool, next: Option<SegmentHeader>) -> Option<usize> {
+    if !has_next {
+        return contents.last_round();
+    }
+    let torn = next.map(|header| header.previous_torn).filter(|&torn| torn > 0)?;
+    usize::try_from(torn).ok()
 }
 
 fn source_of(number: u64) -> String {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::segment;
 use super::writer::Sealed;
+use crate::failpoint::{Point, hit, pass};
 use crate::fs::Fs;
 use crate::{Result, UnixNanos};
 
@@ -71,7 +72,9 @@ impl Segments {
         while let Some(sealed) = self.next_released(|sealed, covered_bytes| {
             now.since(sealed.newest_received) > window || covered_bytes > COVERED_BYTES_MAX
         }) {
+            hit(Point::SegmentUnlink)?;
             fs.remove(&segment::path(folder, sealed.number))?;
+            pass(Point::SegmentUnlinked);
             self.forget(sealed.number);
             removed = true;
         }

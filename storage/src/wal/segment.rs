@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::failpoint::{Point, hit};
 use crate::fs::{Fs, FsFile, TEMPORARY_SUFFIX, temporary_name};
 use crate::{Result, StorageError, UnixNanos};
 
@@ -23,6 +24,8 @@ pub(crate) struct SegmentHeader {
     pub(crate) first_seq: u64,
     /// End of the valid frames of the segment before.
     pub(crate) previous_end: u64,
+    /// From where on damage in the segment before was never answered; 0 for nowhere.
+    pub(crate) previous_torn: u64,
     /// When it was created.
     pub(crate) created: UnixNanos,
 }
@@ -35,6 +38,7 @@ impl SegmentHeader {
             fields.extend_from_slice(&number.to_le_bytes());
         }
         fields.extend_from_slice(&self.created.0.to_le_bytes());
+        fields.extend_from_slice(&self.previous_torn.to_le_bytes());
         fields.resize(HEADER_BYTES - 4, 0);
         fields.extend_from_slice(&crc32c::crc32c(&fields).to_le_bytes());
         let mut header = [0; HEADER_BYTES];
@@ -54,6 +58,7 @@ impl SegmentHeader {
             epoch: number(16)?,
             first_seq: number(24)?,
             previous_end: number(32)?,
+            previous_torn: number(48)?,
             created: UnixNanos(i64::from_le_bytes(covered.get(40..48)?.try_into().ok()?)),
         })
     }
@@ -91,9 +96,10 @@ pub(crate) fn prepare(fs: &Fs, folder: &Path, number: u64, bytes: u64) -> Result
         return Err(StorageError::DiskFull { path: folder.to_owned() });
     }
     let path = temporary_name(&path(folder, number));
+    hit(Point::SegmentPrepare)?;
     fs.remove(&path)?;
     let file = fs.create(&path)?;
-    match fill(&file, bytes) {
+    match fill(&file, bytes).and_then(|()| hit(Point::SegmentFilled)) {
         Ok(()) => Ok(Blank { file, path, bytes }),
         Err(error) => Err(discarded(fs, &path, error)),
     }
@@ -106,9 +112,11 @@ pub(crate) fn prepare(fs: &Fs, folder: &Path, number: u64, bytes: u64) -> Result
 pub(crate) fn begin(fs: &Fs, folder: &Path, blank: Blank, header: &SegmentHeader) -> Result<FsFile> {
     let target = path(folder, header.number);
     let begun = blank.file.write_all_at(&header.encode(), 0).and_then(|()| blank.file.sync_all());
+    let begun = begun.and_then(|()| hit(Point::SegmentHeaderSynced));
     begun.map_err(|error| discarded(fs, &blank.path, error))?;
     fs.rename(&blank.path, &target).map_err(|error| discarded(fs, &blank.path, error))?;
-    fs.sync_dir(folder).map_err(|error| discarded(fs, &target, error))?;
+    let named = hit(Point::SegmentRenamed).and_then(|()| fs.sync_dir(folder));
+    named.and_then(|()| hit(Point::SegmentReady)).map_err(|error| discarded(fs, &target, error))?;
     Ok(blank.file)
 }
 

@@ -12,7 +12,14 @@ use crate::{Frame, PayloadCompression, PayloadFormat, UnixNanos};
 const EPOCH: u64 = 0x1122_3344_5566_7788;
 
 fn header() -> SegmentHeader {
-    SegmentHeader { number: 3, epoch: EPOCH, first_seq: 10, previous_end: 777, created: UnixNanos(5) }
+    SegmentHeader {
+        number: 3,
+        epoch: EPOCH,
+        first_seq: 10,
+        previous_end: 777,
+        previous_torn: 700,
+        created: UnixNanos(5),
+    }
 }
 
 fn frame_of(payload: Vec<u8>, rejected: Vec<u32>) -> Frame {
@@ -32,7 +39,7 @@ fn segment_of(frames: &[Frame], zeros: usize) -> (Vec<u8>, Vec<std::ops::Range<u
     let mut ranges = Vec::new();
     for (seq, one) in (10..).zip(frames) {
         let start = bytes.len();
-        frame::encode(one, seq, EPOCH, &mut bytes).unwrap();
+        frame::encode(one, seq, EPOCH, start - HEADER_BYTES, &mut bytes).unwrap();
         ranges.push(start..bytes.len());
     }
     bytes.resize(bytes.len() + zeros, 0);
@@ -74,6 +81,7 @@ fn a_segment_reads_back() {
     assert!(holds(&contents, &three()));
     assert_eq!(contents.frames.iter().map(|(_, parsed)| parsed.seq).collect::<Vec<_>>(), [10, 11, 12]);
     assert_eq!((contents.damaged.len(), contents.valid_end), (0, ranges[2].end));
+    assert_eq!(contents.last_round(), Some(HEADER_BYTES));
     assert!(contents.tail.is_empty());
 }
 
@@ -129,12 +137,34 @@ fn a_lost_page_costs_its_own_frames_only() {
     }
 }
 
+/// Scenario: a frame as the first version of the format wrote it, by its table of bytes.
+/// Guarantees: it is read, and is a round of its own.
+#[test]
+fn frames_of_the_first_version_are_read() {
+    let frame = frame_of(b"old".to_vec(), vec![2, 3]);
+    let mut bytes = b"D2WF".to_vec();
+    bytes.extend_from_slice(&66_u32.to_le_bytes());
+    bytes.extend_from_slice(&[0, 1, 2, 0]);
+    bytes.extend_from_slice(&3_u32.to_le_bytes());
+    bytes.extend_from_slice(&10_u64.to_le_bytes());
+    bytes.extend_from_slice(&EPOCH.to_le_bytes());
+    bytes.extend_from_slice(&frame.request_hash.to_le_bytes());
+    bytes.extend_from_slice(&frame.received.0.to_le_bytes());
+    bytes.extend_from_slice(&2_u32.to_le_bytes());
+    bytes.extend_from_slice(&[2, 0]);
+    bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
+    bytes.extend_from_slice(b"old");
+    bytes.extend_from_slice(&crc32c::crc32c(b"old").to_le_bytes());
+    let parsed = frame::parse(&bytes, Some(EPOCH)).unwrap();
+    assert!(same(&parsed, &frame) && (parsed.seq, parsed.length, parsed.round_offset) == (10, bytes.len(), 0));
+}
+
 /// Scenario: the bytes of another segment, with another epoch, lie behind the last frame.
 /// Guarantees: they are not taken for frames of this one.
 #[test]
 fn stale_frames_are_not_taken() {
     let (mut bytes, ranges) = segment_of(&three()[..1], 0);
-    frame::encode(&three()[1], 11, EPOCH + 1, &mut bytes).unwrap();
+    frame::encode(&three()[1], 11, EPOCH + 1, 0, &mut bytes).unwrap();
     let contents = reader::read(&bytes);
     assert_eq!((contents.frames.len(), contents.valid_end), (1, ranges[0].end));
     assert!(!contents.tail.is_empty());
@@ -148,7 +178,7 @@ proptest! {
                              rejected in prop::collection::btree_set(any::<u32>(), 0..50), seq in any::<u64>()) {
         let frame = frame_of(payload, rejected.into_iter().collect());
         let mut bytes = Vec::new();
-        frame::encode(&frame, seq, EPOCH, &mut bytes).unwrap();
+        frame::encode(&frame, seq, EPOCH, 0, &mut bytes).unwrap();
         prop_assert_eq!(bytes.len() as u64, frame::encoded_length(&frame).unwrap());
         let parsed = frame::parse(&bytes, Some(EPOCH)).unwrap();
         prop_assert!(same(&parsed, &frame) && parsed.seq == seq && parsed.length == bytes.len());

@@ -15,6 +15,9 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use super::segment::{self, Blank, HEADER_BYTES, SegmentHeader};
 use super::{frame, health::Health, retention::Segments};
 use crate::dedup::Answer;
+#[cfg(debug_assertions)]
+use crate::failpoint;
+use crate::failpoint::{Point, hit, pass};
 use crate::fs::{Fs, FsFile};
 use crate::{Clock, Frame, Result, SpanBatch, StorageError, UnixNanos};
 
@@ -127,11 +130,13 @@ pub(crate) struct Resume {
     pub(crate) next_number: u64,
     /// Where the valid frames of the last segment end; 0 when there is none.
     pub(crate) previous_end: u64,
+    /// From where on damage in the last segment was never answered; 0 for nowhere.
+    pub(crate) previous_torn: u64,
 }
 
 impl Default for Resume {
     fn default() -> Self {
-        Self { next_seq: 1, next_number: 1, previous_end: 0 }
+        Self { next_seq: 1, next_number: 1, previous_end: 0, previous_torn: 0 }
     }
 }
 
@@ -214,6 +219,7 @@ impl Writer {
             match self.commit(&round) {
                 Ok(first_seq) => {
                     rounds.stored((first_seq..).zip(round).collect());
+                    pass(Point::WalAnswered);
                     self.prepare_next();
                 }
                 Err(error) => rounds.refused(round, &Refusal::of(error)),
@@ -236,8 +242,19 @@ impl Writer {
     /// Puts a round on disk; returns the seq of its first request.
     fn commit(&mut self, round: &[Append]) -> Result<u64> {
         self.health.check_writable()?;
+        self.health.round_began(self.clock.now());
+        let outcome = self.try_commit(round);
+        self.health.round_ended();
+        outcome
+    }
+
+    fn try_commit(&mut self, round: &[Append]) -> Result<u64> {
         let bytes = round.iter().map(|append| append.frame_bytes).sum();
-        let outcome = self.make_room(bytes).and_then(|()| self.write(round));
+        if let Err(error) = self.make_room(bytes) {
+            self.health.no_segment(&error);
+            return Err(error);
+        }
+        let outcome = self.write(round);
         match &outcome {
             Ok(_) => self.health.succeeded(),
             Err(error) => self.health.failed(error),
@@ -269,6 +286,7 @@ impl Writer {
             epoch: rand::random(),
             first_seq: self.resume.next_seq,
             previous_end: self.resume.previous_end,
+            previous_torn: self.resume.previous_torn,
             created: self.clock.now(),
         };
         let blank = match self.prepared.take().and_then(Prepared::finish) {
@@ -280,6 +298,7 @@ impl Writer {
         let end = HEADER_BYTES as u64;
         self.resume.next_number = header.number.saturating_add(1);
         self.resume.previous_end = end;
+        self.resume.previous_torn = 0;
         self.segments.set_active(header.number, size);
         self.active = Some(Active { file, header, size, end, last_seq: 0, newest_received: UnixNanos::default() });
         Ok(())
@@ -292,16 +311,17 @@ impl Writer {
         };
         self.scratch.clear();
         for (seq, append) in (first_seq..).zip(round) {
-            frame::encode(&append.frame, seq, active.header.epoch, &mut self.scratch)?;
+            let round_offset = self.scratch.len();
+            frame::encode(&append.frame, seq, active.header.epoch, round_offset, &mut self.scratch)?;
         }
         let next_seq = first_seq.saturating_add(round.len() as u64);
         // Seqs are never used twice, not even those of a failed round.
         self.resume.next_seq = next_seq;
-        let written = active.file.write_all_at(&self.scratch, active.end).and_then(|()| {
+        let written = write_round(&active.file, &self.scratch, active.end).and_then(|()| {
             let started = Instant::now();
             let synced = active.file.sync_data();
             self.health.synced(started.elapsed());
-            synced
+            synced.and_then(|()| hit(Point::WalSynced))
         });
         if let Err(error) = written {
             self.poison();
@@ -327,6 +347,7 @@ impl Writer {
         let Some(active) = self.active.take() else {
             return;
         };
+        pass(Point::SegmentSeal);
         if let Err(error) = active.file.cut(active.end) {
             tracing::warn!(segment = active.header.number, %error, "cannot cut the wal segment");
         }
@@ -337,6 +358,17 @@ impl Writer {
             newest_received: active.newest_received,
         });
     }
+}
+
+fn write_round(file: &FsFile, bytes: &[u8], offset: u64) -> Result<()> {
+    hit(Point::WalWrite)?;
+    #[cfg(debug_assertions)]
+    if failpoint::is_armed(Point::WalHalfWritten) {
+        file.write_all_at(bytes.get(..bytes.len().div_euclid(2)).unwrap_or_default(), offset)?;
+        hit(Point::WalHalfWritten)?;
+    }
+    file.write_all_at(bytes, offset)?;
+    hit(Point::WalWritten)
 }
 
 fn gather(first: Append, queue: &mut mpsc::Receiver<Append>) -> Vec<Append> {

@@ -67,6 +67,7 @@ fn storage_errors_keep_their_retryability() {
         StorageError::Full { used_bytes: 1, limit_bytes: 1 },
         StorageError::DiskFull { path: "d".into() },
         StorageError::ReadOnly { reason: "r".into() },
+        StorageError::Stalled { waited: Duration::from_secs(4) },
         StorageError::Io { action: "write", path: "p".into(), source: io() },
         StorageError::Locked { path: "p".into() },
         StorageError::Corrupt { path: "p".into(), reason: "r".into() },

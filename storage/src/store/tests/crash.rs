@@ -3,12 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::support::{Counts, Home, START, append, expected, found};
-use crate::Clock;
-use crate::testing::{Faults, Seeded};
+use bytes::Bytes;
 
-/// Seeds of one run; `DAYTWO_SEED` is not read, since a failure prints the seed and this list can name it.
-const SEEDS: std::ops::Range<u64> = 0..60;
+use super::support::{Counts, Home, START, append, expected, found};
+use crate::testing::{Faults, Seeded, seeded_frame};
+use crate::{Clock, Store};
+
+/// Seeds of one run: as many as said, or those of `DAYTWO_SEEDS` (`20000`, or `417..418` to repeat a failure).
+fn seeds(default: u64) -> std::ops::Range<u64> {
+    #[expect(clippy::disallowed_methods, reason = "a test runner says how long to search")]
+    let Ok(said) = std::env::var("DAYTWO_SEEDS") else {
+        return 0..default;
+    };
+    let number = |text: &str| text.parse().unwrap_or_else(|error| panic!("DAYTWO_SEEDS={said}: {error}"));
+    said.split_once("..").map_or_else(|| 0..number(&said), |(from, to)| number(from)..number(to))
+}
 
 /// Scenario: over seeds, a store appends, flushes, merges files and vacuums at random and dies at a random disk operation, possibly in the
 /// middle of a write; it is opened again, sometimes dying during the open; this goes on for several lives.
@@ -16,7 +25,7 @@ const SEEDS: std::ops::Range<u64> = 0..60;
 /// and a retry of an answered one is a duplicate.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answered_requests_survive_a_crash_at_any_point() {
-    for seed in SEEDS {
+    for seed in seeds(60) {
         lives(seed, false).await;
     }
 }
@@ -26,14 +35,14 @@ async fn answered_requests_survive_a_crash_at_any_point() {
 /// Guarantees: the same.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answered_requests_survive_a_power_cut_at_any_point() {
-    for seed in SEEDS {
+    for seed in seeds(200) {
         lives(seed, true).await;
     }
 }
 
 async fn lives(seed: u64, power_cut: bool) {
     let mut random = Seeded::new(seed);
-    let mut home = Home::new();
+    let mut home = Home::in_memory();
     home.config.compaction_target_bytes = 1 << 20;
     home.config.compaction_keep_rows = if seed.is_multiple_of(2) { 0 } else { 1 << 20 };
     home.config.vacuum_after = Duration::ZERO;
@@ -63,11 +72,11 @@ async fn lives(seed: u64, power_cut: bool) {
                 if random.percent(3) {
                     home.clock.advance(Duration::from_secs(3600));
                 }
-                next += 1;
-                match append(&store, next, 2).await {
-                    Ok(_) => answered.push(next),
-                    Err(_) => unknown.push(next),
+                let at_once = 1 + random.below(4);
+                for (seed, stored) in append_at_once(&store, next + 1..=next + at_once, &mut random).await {
+                    if stored { answered.push(seed) } else { unknown.push(seed) }
                 }
+                next += at_once;
                 if faults.is_crashed() {
                     break;
                 }
@@ -87,7 +96,30 @@ async fn lives(seed: u64, power_cut: bool) {
     }
 }
 
-async fn check(store: &crate::Store, answered: &[u64], unknown: &[u64], context: &str) {
+/// Sends requests of up to 3 KiB together, so that rounds of several frames reach over sectors.
+async fn append_at_once(
+    store: &Arc<Store>,
+    requests: std::ops::RangeInclusive<u64>,
+    random: &mut Seeded,
+) -> Vec<(u64, bool)> {
+    let requests: Vec<_> = requests
+        .map(|seed| {
+            let (mut frame, batch) = seeded_frame(seed, 2, START);
+            let mut payload = frame.payload.to_vec();
+            payload.resize(payload.len() + usize::try_from(random.below(3000)).unwrap(), 0xAA);
+            frame.payload = Bytes::from(payload);
+            let store = Arc::clone(store);
+            (seed, tokio::spawn(async move { store.append(frame, batch).await.is_ok() }))
+        })
+        .collect();
+    let mut outcomes = Vec::new();
+    for (seed, request) in requests {
+        outcomes.push((seed, request.await.unwrap()));
+    }
+    outcomes
+}
+
+async fn check(store: &Store, answered: &[u64], unknown: &[u64], context: &str) {
     let snapshot = store.snapshot();
     let must = expected(answered.iter().map(|seed| (*seed, 2)));
     let may = expected(unknown.iter().map(|seed| (*seed, 2)));

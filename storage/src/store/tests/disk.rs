@@ -54,7 +54,7 @@ async fn a_refused_frame_on_disk_stays_out_at_replay() {
     assert!(store.snapshot().holes.is_empty());
 }
 
-/// Scenario: the disk fails twice in a row.
+/// Scenario: the sync of a round fails, then that of the next round, on a fresh segment.
 /// Guarantees: writes are refused from then on with a reason, while queries and flushes work.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_failure_in_a_row_makes_the_store_read_only() {
@@ -62,8 +62,10 @@ async fn a_second_failure_in_a_row_makes_the_store_read_only() {
     let faults = Arc::new(Faults::default());
     let store = home.open_with(Arc::clone(&faults)).await.unwrap();
     append(&store, 1, 4).await.unwrap();
-    faults.fail(Operation::Sync, 0, 2, FaultKind::Io);
+    faults.fail(Operation::Sync, 0, 1, FaultKind::Io);
     append(&store, 2, 4).await.unwrap_err();
+    // The fresh segment's own two syncs succeed.
+    faults.fail(Operation::Sync, 2, 1, FaultKind::Io);
     append(&store, 2, 4).await.unwrap_err();
     assert!(matches!(append(&store, 2, 4).await, Err(StorageError::ReadOnly { reason }) if reason.contains("wal")));
     assert!(matches!(store.pressure(), Pressure::Busy { .. }));
@@ -71,6 +73,63 @@ async fn a_second_failure_in_a_row_makes_the_store_read_only() {
     assert_eq!(found(&store.snapshot()), expected([(1, 4)]));
     store.flush().await.unwrap();
     assert_eq!(found(&store.snapshot()), expected([(1, 4)]));
+}
+
+/// Scenario: making a segment fails again and again (no descriptor left), while requests come; then it works.
+/// Guarantees: each is refused as retryable, admission and status say why, and without a restart requests land again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_segment_that_cannot_be_made_is_no_reason_to_give_up_the_disk() {
+    let home = Home::new();
+    let faults = Arc::new(Faults::default());
+    let store = home.open_with(Arc::clone(&faults)).await.unwrap();
+    faults.fail(Operation::Create, 0, u64::MAX, FaultKind::Io);
+    for _ in 0..5 {
+        let refused = append(&store, 1, 4).await.unwrap_err();
+        assert!(matches!(refused, StorageError::Io { .. }) && refused.is_retryable(), "{refused}");
+    }
+    super::support::eventually_async(async || {
+        append(&store, 1, 4).await.unwrap_err();
+        let says_why = |reason: &str| reason.contains("no wal segment");
+        store.status().read_only.is_some_and(|reason| says_why(&reason))
+            || matches!(store.pressure(), Pressure::Busy { reason } if says_why(&reason))
+    })
+    .await;
+    faults.heal();
+    super::support::eventually(|| store.pressure() == Pressure::Ready).await;
+    append(&store, 1, 4).await.unwrap();
+    assert_eq!(store.status().read_only, None);
+    assert_eq!(found(&store.snapshot()), expected([(1, 4)]));
+}
+
+/// Scenario: a sync does not return; seconds pass on the clock; the request is sent again; then the disk answers.
+/// Guarantees: new requests are shed before they are read; the waiting one is answered as retryable and not acknowledged;
+/// its retry waits for the first and is its duplicate; nothing is lost or doubled.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_does_not_answer_sheds_requests() {
+    let home = Home::new();
+    let faults = Arc::new(Faults::default());
+    let store = home.open_with(Arc::clone(&faults)).await.unwrap();
+    append(&store, 1, 4).await.unwrap();
+    faults.hold(Operation::Sync);
+    let waiting = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move { append(&store, 2, 4).await }
+    });
+    super::support::eventually(|| faults.is_holding()).await;
+    assert_eq!(store.pressure(), Pressure::Ready);
+    home.clock.advance(std::time::Duration::from_secs(2));
+    assert!(matches!(store.pressure(), Pressure::Busy { reason } if reason.contains("not confirmed")));
+    assert!(store.status().read_only.is_some());
+    let unanswered = waiting.await.unwrap().unwrap_err();
+    assert!(matches!(unanswered, StorageError::Stalled { .. }) && unanswered.is_retryable(), "{unanswered}");
+    let retried = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move { append(&store, 2, 4).await }
+    });
+    faults.let_go();
+    assert!(retried.await.unwrap().unwrap().duplicate);
+    assert_eq!(store.pressure(), Pressure::Ready);
+    assert_eq!(found(&store.snapshot()), expected([(1, 4), (2, 4)]));
 }
 
 /// Scenario: the disk is full while requests come, then has room again.
@@ -137,16 +196,16 @@ async fn covered_segments_make_room_on_a_full_disk() {
     assert_eq!(found(&store.snapshot()), expected((0..=stored).map(|seed| (seed, 1))));
 }
 
-/// Scenario: a write, then the sync, of a flush's Parquet file fails.
-/// Guarantees: no part of the file stays on the disk, which may need the room.
+/// Scenario: a write, the sync, or the folder's sync after the rename, of a flush's Parquet file fails.
+/// Guarantees: no part of the file stays on the disk, under either name: it may need the room, and no commit will name it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failed_flush_leaves_no_temporary_file() {
-    for operation in [Operation::Write, Operation::Sync] {
+    for (operation, skip) in [(Operation::Write, 0), (Operation::Sync, 0), (Operation::SyncDir, 1)] {
         let home = Home::new();
         let faults = Arc::new(Faults::default());
         let store = home.open_with(Arc::clone(&faults)).await.unwrap();
         append(&store, 1, 4).await.unwrap();
-        faults.fail(operation, 0, 1, FaultKind::NoSpace);
+        faults.fail(operation, skip, 1, FaultKind::NoSpace);
         assert!(matches!(store.flush().await, Err(StorageError::DiskFull { .. })), "{operation:?}");
         assert_eq!(home.data_files(), Vec::<std::path::PathBuf>::new(), "{operation:?}");
         store.flush().await.unwrap();

@@ -30,7 +30,17 @@ pub(super) struct Home {
 
 impl Home {
     pub(super) fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::below(&std::env::temp_dir())
+    }
+
+    /// On a file system in memory, where a sync costs nothing: for those whose power cuts are simulated.
+    pub(super) fn in_memory() -> Self {
+        let memory = std::path::Path::new("/dev/shm");
+        if memory.is_dir() { Self::below(memory) } else { Self::new() }
+    }
+
+    fn below(parent: &std::path::Path) -> Self {
+        let folder = tempfile::tempdir_in(parent).unwrap();
         let config = StorageConfig {
             data_dir: folder.path().join("data"),
             buffer_bytes_max: 64 << 20,
@@ -102,6 +112,14 @@ pub(super) async fn eventually(holds: impl Fn() -> bool) {
     while !holds() {
         assert!(std::time::Instant::now() < deadline, "it never came to hold");
         tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// As [`eventually`], for what must be awaited.
+pub(super) async fn eventually_async(holds: impl AsyncFn() -> bool) {
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while !holds().await {
+        assert!(std::time::Instant::now() < deadline, "it never came to hold");
     }
 }
 
