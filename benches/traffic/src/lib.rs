@@ -7,6 +7,7 @@
 //! - [`Model`]: seed, origin and releases in, traces of finished spans out;
 //! - [`encode`] and [`Corpus`]: finished spans to OTLP requests, grouped by pod as SDKs do;
 //! - [`export`]: OTLP exporters over gRPC and HTTP, with the retries that the specification asks for;
+//! - [`ledger`]: what became of each request, and the comparison with what is stored;
 //! - [`run_shop`] and [`demo_scenario`]: the shop, open, as the clock goes;
 //! - [`SLO_FILES`]: the shop's objectives;
 //!
@@ -18,6 +19,7 @@ mod demo;
 mod describe;
 pub mod encode;
 pub mod export;
+pub mod ledger;
 mod live;
 mod model;
 mod pods;

@@ -2,8 +2,8 @@
 //! throughput and acknowledgement times; `measure` does so against a server that it starts itself, and `freshness` asks such
 //! a server for what it has just acknowledged.
 
+mod check;
 mod freshness;
-mod ledger;
 mod measure;
 mod report;
 mod rounds;
@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 
+use check::CheckArgs;
 use freshness::FreshnessArgs;
 use measure::MeasureArgs;
 use send::SendArgs;
@@ -41,6 +42,8 @@ enum Command {
     /// Starts a server on free ports and an empty folder, sends spans, waits until all are in files, and reports
     /// the server's CPU time, memory and bytes on disk.
     Measure(MeasureArgs),
+    /// Compares the ledger of a run with what is stored; fails when an acknowledged span is missing or any stands twice.
+    Check(CheckArgs),
     /// Starts a server and reports how long after its acknowledgement a span is found, by trace id and by search.
     Freshness(FreshnessArgs),
 }
@@ -54,6 +57,10 @@ enum LoadError {
     Io { action: String, source: std::io::Error },
     #[error("the server {0}")]
     Server(String),
+    #[error("no complete answer from the store: {0}")]
+    Answer(String),
+    #[error("the store did not keep its word: {0:#}")]
+    BrokenPromise(serde_json::Value),
     #[error("a task of the generator failed: {0}")]
     Task(#[from] tokio::task::JoinError),
 }
@@ -70,6 +77,7 @@ async fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Send { endpoint, args } => send::run(&endpoint, &Arc::new(args)).await.map(|report| report.to_json()),
         Command::Measure(args) => measure::run(args).await,
+        Command::Check(args) => check::run(&args),
         Command::Freshness(args) => freshness::run(args).await,
     };
     match outcome {

@@ -6,8 +6,8 @@ use daytwo_traffic::export::{Answer, Sent};
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
-use super::ledger::Outcome;
 use super::rounds::Prepared;
+use daytwo_traffic::ledger::Outcome;
 
 /// Counts and times of a run.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub(crate) struct Report {
     /// Spans in accepted requests, rejected ones left out.
     pub(crate) spans_acked: u64,
     spans_rejected: u64,
-    requests: [u64; 3],
+    requests: [u64; 4],
     retries: u64,
     otlp_bytes: u64,
     wire_bytes: u64,
@@ -31,7 +31,7 @@ impl Report {
         Self {
             spans_acked: 0,
             spans_rejected: 0,
-            requests: [0; 3],
+            requests: [0; 4],
             retries: 0,
             otlp_bytes: 0,
             wire_bytes: 0,
@@ -62,11 +62,11 @@ impl Report {
     pub(crate) fn to_json(&self) -> Value {
         let seconds = self.sending.as_secs_f64().max(1e-9);
         let quantile = |q| as_f64(self.ack_us.value_at_quantile(q)) / 1e3;
-        let [ack, nack, unknown] = self.requests;
+        let [ack, nack, unknown, refused] = self.requests;
         json!({
             "spans_acked": self.spans_acked,
             "spans_rejected": self.spans_rejected,
-            "requests": { "ack": ack, "nack": nack, "unknown": unknown, "retries": self.retries },
+            "requests": { "ack": ack, "nack": nack, "unknown": unknown, "refused": refused, "retries": self.retries },
             "sending_seconds": rounded(seconds),
             "spans_per_second": rounded(as_f64(self.spans_acked) / seconds),
             "otlp_mib_per_second": rounded(as_f64(self.otlp_bytes) / seconds / 1_048_576.0),

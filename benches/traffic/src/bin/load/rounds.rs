@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use daytwo_traffic::export::prepare;
 use daytwo_traffic::shop::Export;
-use daytwo_traffic::{Corpus, CorpusConfig, FinishedSpan, Model, ModelConfig, PodId, encode};
+use daytwo_traffic::{Corpus, CorpusConfig, FinishedSpan, Model, ModelConfig, PodId, encode, ledger};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use tokio::sync::mpsc;
@@ -141,7 +141,7 @@ pub(crate) fn mark(span: &mut FinishedSpan, run: &str, seq: u64) {
         value: Some(AnyValue { value: Some(value) }),
         ..KeyValue::default()
     };
-    span.span.attributes.push(attribute("daytwo.load.run", Value::StringValue(run.into())));
+    span.span.attributes.push(attribute(ledger::RUN, Value::StringValue(run.into())));
     let seq = i64::try_from(seq).unwrap_or(i64::MAX);
-    span.span.attributes.push(attribute("daytwo.load.seq", Value::IntValue(seq)));
+    span.span.attributes.push(attribute(ledger::SEQ, Value::IntValue(seq)));
 }

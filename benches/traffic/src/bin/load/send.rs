@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use daytwo_traffic::export::{Endpoints, Exporter, RetryPolicy, send_until_answered};
+use daytwo_traffic::ledger::{Entry, Ledger, Outcome};
 use daytwo_traffic::shop::Export;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -15,7 +16,6 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::LoadError;
-use super::ledger::Ledger;
 use super::report::Report;
 use super::rounds::{Plan, Prepared, Rounds};
 
@@ -52,7 +52,7 @@ pub(crate) struct SendArgs {
     /// Seconds for which a request that got no answer, or one to retry, is sent again; 0 for never.
     #[arg(long, value_parser = seconds, default_value = "60")]
     retry_for: Duration,
-    /// Writes what became of each request to this file; see the crate's `ledger` module for its lines.
+    /// Writes what became of each request to this file; see `daytwo_traffic::ledger` for its lines.
     #[arg(long)]
     ledger: Option<PathBuf>,
 }
@@ -161,7 +161,10 @@ struct Run {
 pub(crate) async fn run(endpoint: &str, args: &Arc<SendArgs>) -> Result<Report, LoadError> {
     let plan = args.plan(now_unix_nano());
     let ledger = match (&args.ledger, &plan.run) {
-        (Some(path), Some(run)) => Some(Ledger::create(path, run, plan.batch_spans, &format!("{:?}", args.export))?),
+        (Some(path), Some(run)) => {
+            let created = Ledger::create(path, run, plan.batch_spans, &format!("{:?}", args.export));
+            Some(created.map_err(LoadError::io(format!("create the ledger {}", path.display())))?)
+        }
         _ => None,
     };
     let exporters = exporters(endpoint, args)?;
@@ -181,7 +184,7 @@ pub(crate) async fn run(endpoint: &str, args: &Arc<SendArgs>) -> Result<Report, 
         (std::mem::replace(&mut books.0, Report::new()), books.1.take())
     };
     if let Some(ledger) = ledger {
-        ledger.sync()?;
+        ledger.sync().map_err(LoadError::io("sync the ledger"))?;
     }
     Ok(report)
 }
@@ -274,10 +277,15 @@ async fn connection(
 fn note(run: &Run, request: &Prepared, sent: &daytwo_traffic::export::Sent, took: Duration) -> Result<(), LoadError> {
     let mut books = run.books.lock().unwrap_or_else(PoisonError::into_inner);
     books.0.note(request, sent, took);
-    match &mut books.1 {
-        Some(ledger) => ledger.note(request, sent),
-        None => Ok(()),
-    }
+    let Some(ledger) = &mut books.1 else { return Ok(()) };
+    let entry = Entry {
+        seq: request.seq,
+        spans: request.spans,
+        outcome: Outcome::of(sent),
+        attempts: sent.attempts,
+        lost_before: sent.lost_before,
+    };
+    ledger.note(entry).map_err(LoadError::io("write the ledger"))
 }
 
 /// The wall clock: spans are made to look recent.
