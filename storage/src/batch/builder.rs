@@ -40,9 +40,11 @@ pub struct SpanBatchBuilder {
     anomalies: Int64Builder,
 }
 
-/// Arrow's builders begin with room for this many rows, which is 300 KiB over all columns. A smaller batch gives the
-/// rest back, or a thousand small requests would fill the hot buffer; a larger one is not worth the copies.
-const BUILDER_ROWS: usize = 1024;
+/// The builders begin with room for this many rows, as SDKs send.
+const BUILDER_ROWS: usize = 512;
+/// A batch of fewer rows gives the rest of its room back, or a thousand small requests would fill the hot buffer; a larger
+/// one is not worth the copies.
+const SMALL_BATCH_ROWS: usize = 256;
 
 impl SpanBatchBuilder {
     /// A builder for the spans of one request received at `received_time_unix_nano`.
@@ -51,25 +53,25 @@ impl SpanBatchBuilder {
             received_time_unix_nano,
             resources: GroupColumns::new(7),
             scopes: GroupColumns::new(4),
-            trace_id: BinaryBuilder::new(),
-            span_id: BinaryBuilder::new(),
-            parent_span_id: BinaryBuilder::new(),
+            trace_id: ids(16),
+            span_id: ids(8),
+            parent_span_id: ids(8),
             trace_state: Sparse::new(),
-            flags: Int64Builder::new(),
+            flags: Int64Builder::with_capacity(BUILDER_ROWS),
             name: StringBuilder::new(),
-            kind: Int32Builder::new(),
-            start: Int64Builder::new(),
-            duration: Int64Builder::new(),
+            kind: Int32Builder::with_capacity(BUILDER_ROWS),
+            start: Int64Builder::with_capacity(BUILDER_ROWS),
+            duration: Int64Builder::with_capacity(BUILDER_ROWS),
             raw_end: Sparse::new(),
-            status_code: Int32Builder::new(),
+            status_code: Int32Builder::with_capacity(BUILDER_ROWS),
             status_message: Sparse::new(),
             attributes: AttributeColumns::new(),
             events: Sparse::new(),
             links: Sparse::new(),
-            dropped_attributes: Int64Builder::new(),
-            dropped_events: Int64Builder::new(),
-            dropped_links: Int64Builder::new(),
-            anomalies: Int64Builder::new(),
+            dropped_attributes: Int64Builder::with_capacity(BUILDER_ROWS),
+            dropped_events: Int64Builder::with_capacity(BUILDER_ROWS),
+            dropped_links: Int64Builder::with_capacity(BUILDER_ROWS),
+            anomalies: Int64Builder::with_capacity(BUILDER_ROWS),
         }
     }
 
@@ -204,11 +206,16 @@ impl SpanBatchBuilder {
             Arc::new(arrow::array::Int64Array::from(vec![self.received_time_unix_nano; rows])),
             Arc::new(self.anomalies.finish()),
         ]);
-        if rows < BUILDER_ROWS {
+        if rows < SMALL_BATCH_ROWS {
             columns.iter_mut().for_each(Array::shrink_to_fit);
         }
         Ok(SpanBatch(Arc::new(RecordBatch::try_new(schema::memory_schema(), columns)?)))
     }
+}
+
+/// A builder of ids of so many bytes.
+fn ids(bytes: usize) -> BinaryBuilder {
+    BinaryBuilder::with_capacity(BUILDER_ROWS, BUILDER_ROWS.saturating_mul(bytes))
 }
 
 fn nonempty(text: &str) -> Option<&str> {

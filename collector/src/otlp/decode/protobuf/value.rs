@@ -27,6 +27,11 @@ pub(super) fn read_key_value<'a>(
 /// The bytes of key and value; an absent value is an empty one.
 #[inline]
 fn split_key_value(message: &[u8]) -> Result<(&[u8], &[u8]), WireError> {
+    if let Some((key, rest)) = short_field(KEY, message)
+        && let Some((value, [])) = short_field(VALUE, rest)
+    {
+        return Ok((key, value));
+    }
     let (mut key, mut value) = (&[][..], &[][..]);
     let mut reader = Reader::new(message);
     while let Some((number, field)) = reader.next()? {
@@ -37,6 +42,21 @@ fn split_key_value(message: &[u8]) -> Result<(&[u8], &[u8]), WireError> {
         }
     }
     Ok((key, value))
+}
+
+/// Tags of `KeyValue.key`, `KeyValue.value` and `AnyValue.string_value`.
+const KEY: u8 = 1 << 3 | 2;
+const VALUE: u8 = 2 << 3 | 2;
+const STRING_VALUE: u8 = 1 << 3 | 2;
+
+/// The field at the front of a message and what follows it, if it has this tag and fewer than 128 bytes. Nearly every
+/// attribute is a key and a value of that kind, in this order; all else goes the general way.
+#[inline]
+fn short_field(tag: u8, message: &[u8]) -> Option<(&[u8], &[u8])> {
+    match message {
+        [first, length @ 0..=0x7F, rest @ ..] if *first == tag => rest.split_at_checked(usize::from(*length)),
+        _ => None,
+    }
 }
 
 /// An `AnyValue` with its one field that counts: the last.
@@ -53,6 +73,9 @@ enum Value<'a> {
 
 #[inline]
 fn split_value(message: &[u8]) -> Result<Value<'_>, WireError> {
+    if let Some((text, [])) = short_field(STRING_VALUE, message) {
+        return Ok(Value::Text(text));
+    }
     let mut value = Value::Empty;
     let mut reader = Reader::new(message);
     while let Some((number, field)) = reader.next()? {
