@@ -3,7 +3,10 @@
 mod client;
 mod config;
 mod demo;
+mod export;
 mod failure;
+mod folder;
+mod inspect;
 mod log;
 mod objectives;
 mod query;
@@ -18,7 +21,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 pub(crate) use demo::demo;
+pub(crate) use export::export;
 pub(crate) use failure::{Failure, Outcome, report};
+pub(crate) use inspect::inspect;
 pub(crate) use query::query;
 pub(crate) use serve::serve;
 pub(crate) use verdict::verdict;

@@ -38,6 +38,10 @@ enum Command {
     Query(QueryArgs),
     /// Ask a running server for the verdict on a release; the exit code is 0 for pass, 1 for fail, 2 for anything else.
     Verdict(VerdictArgs),
+    /// Show what a data folder holds: files by hour, log, what was set aside.
+    Inspect(InspectArgs),
+    /// Write spans of a data folder to a file, as OTLP or as Parquet.
+    Export(ExportArgs),
     /// Show or check the configuration.
     Config(ConfigArgs),
 }
@@ -126,6 +130,38 @@ struct VerdictArgs {
 }
 
 #[derive(Debug, Args)]
+struct InspectArgs {
+    /// The data folder; no server may use it at the time.
+    #[arg(long, value_name = "DIR")]
+    data_dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct ExportArgs {
+    /// The data folder; no server may use it at the time.
+    #[arg(long, value_name = "DIR")]
+    data_dir: PathBuf,
+    /// File to write; it must not be there yet.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Form of the file.
+    #[arg(long, value_enum, default_value_t = ExportFormat::Otlp)]
+    format: ExportFormat,
+    /// Which spans, as in a WHERE of SQL: \"service_name = 'cart' AND status_code = 2\". All when absent.
+    #[arg(long = "where", value_name = "CONDITION")]
+    filter: Option<String>,
+}
+
+/// Form of exported spans.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ExportFormat {
+    /// Export requests in protobuf, each after its length in four bytes, as the OpenTelemetry Collector's file exporter writes.
+    Otlp,
+    /// One Parquet file with the columns of the span table.
+    Parquet,
+}
+
+#[derive(Debug, Args)]
 struct ConfigArgs {
     #[command(subcommand)]
     action: ConfigAction,
@@ -147,6 +183,8 @@ fn main() -> ExitCode {
         Command::Demo(args) => cli::demo(args),
         Command::Query(args) => cli::query(args),
         Command::Verdict(args) => cli::verdict(args),
+        Command::Inspect(args) => cli::inspect(args),
+        Command::Export(args) => cli::export(args),
         Command::Config(args) => cli::config_command(args),
     };
     outcome.unwrap_or_else(|failure| cli::report(&failure))

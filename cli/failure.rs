@@ -71,6 +71,14 @@ pub(crate) enum Failure {
         /// Its message.
         message: String,
     },
+    /// What was written lacks something.
+    #[error("{} is not whole: {lack}", .path.display())]
+    NotWhole {
+        /// What was written.
+        path: PathBuf,
+        /// What it lacks.
+        lack: String,
+    },
     /// The command line asks for something that cannot be.
     #[error("{0}")]
     Usage(String),

@@ -4,10 +4,8 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use daytwo_collector::OtlpReplay;
+use daytwo_query::QueryEngine;
 use daytwo_query::answer::{Format as Encoding, encode, text_table};
-use daytwo_query::{EngineAtRest, QueryEngine};
-use daytwo_storage::{Clock, Store, SystemClock};
 use futures::StreamExt;
 use http_body_util::BodyExt;
 use hyper::Method;
@@ -15,8 +13,8 @@ use hyper::body::Bytes;
 use serde_json::json;
 
 use super::client::Client;
-use super::config::Config;
-use super::{Failure, Outcome, emit, log, runtime, say, table};
+use super::folder::Folder;
+use super::{Failure, Outcome, emit, runtime, say, table};
 use crate::{Format, QueryArgs};
 
 /// `daytwo query …`.
@@ -56,21 +54,9 @@ async fn from_server(args: &QueryArgs) -> Result<(), Failure> {
 
 /// Opens the folder for reading and answers from it.
 async fn from_folder(data_dir: &Path, args: &QueryArgs) -> Result<(), Failure> {
-    let mut config = Config::default();
-    log::start("warn");
-    config.storage.data_dir = data_dir.to_owned();
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let store = Store::open_read_only(config.storage.settings(), Arc::clone(&clock), Arc::new(OtlpReplay)).await?;
-    let mut settings = config.query.settings(data_dir);
-    settings.spill_dir = std::env::temp_dir().join(format!("daytwo-query-{}", std::process::id()));
-    let spill_dir = settings.spill_dir.clone();
-    let tables = EngineAtRest::new(config.engine.settings(), Arc::clone(&clock), store.snapshot());
-    let engine = QueryEngine::new(settings, Arc::clone(&store), clock, tables)?;
-    let answered = answer(&engine, args).await;
-    if let Err(error) = std::fs::remove_dir_all(&spill_dir) {
-        tracing::debug!(%error, "the spill folder stays");
-    }
-    store.close().await?;
+    let folder = Folder::open(data_dir, |_| {}).await?;
+    let answered = answer(&folder.engine, args).await;
+    folder.close().await?;
     answered
 }
 

@@ -17,6 +17,6 @@ mod telemetry;
 pub use collector::{BoundCollector, Collector};
 pub use config::CollectorConfig;
 pub use error::{CollectorError, Result};
-pub use otlp::decode;
 pub use otlp::decode::OtlpReplay;
+pub use otlp::{decode, encode};
 pub use telemetry::{IngestStatus, IngestTelemetry};

@@ -1,8 +1,9 @@
-//! The OTLP protocol: decoding, transports, statuses.
+//! The OTLP protocol: decoding, encoding, transports, statuses.
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::indexing_slicing))]
 
 mod body;
 pub mod decode;
+pub mod encode;
 pub(crate) mod export;
 pub(crate) mod grpc;
 pub(crate) mod http;

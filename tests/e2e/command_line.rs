@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output};
 
-use crate::harness::{PythonClient, Server, sql};
+use crate::harness::{PythonClient, Server, post, sql};
 
 fn daytwo(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_daytwo")).args(args).output().unwrap()
@@ -54,6 +54,58 @@ fn verdict_of_an_unknown_release_is_undecided() {
     let nowhere = daytwo(&["verdict", "--service", "nobody", "--version", "v9", "--url", "http://127.0.0.1:9"]);
     assert_eq!(nowhere.status.code(), Some(2), "{}{}", stdout(&nowhere), stderr(&nowhere));
     assert!(!stderr(&nowhere).is_empty());
+}
+
+/// Scenario: spans of two SDK exports, exported as OTLP and as Parquet from the folder of a killed server; the OTLP is sent to
+/// another server.
+/// Guarantees: the other server has the same spans; the Parquet file has the rows that were asked for; inspect counts them.
+#[test]
+fn exported_spans_can_be_sent_again() {
+    let server = Server::start();
+    for service in ["kept", "left"] {
+        PythonClient::export("grpc", &format!("http://{}", server.at.grpc), "none", service, 10);
+    }
+    const ROWS: &str = "SELECT trace_id, span_id, parent_span_id, name, kind, start_time_unix_nano, duration_time_unix_nano, \
+                        status_code, service_name, service_version, resource_attributes, attributes, events \
+                        FROM spans WHERE service_name = 'kept' ORDER BY span_id";
+    let sent = sql(server.at.web, ROWS);
+    assert_eq!(sent.len(), 30);
+    let kept = server.kill();
+    let (folder, out) = (kept.data_dir.to_str().unwrap().to_owned(), kept.data_dir.with_extension("otlp"));
+    let export = |format: &str, out: &str, filter: &str| {
+        let done = daytwo(&["export", "--data-dir", &folder, "--format", format, "--out", out, "--where", filter]);
+        (done.status.code(), stdout(&done), stderr(&done))
+    };
+    let done = export("otlp", out.to_str().unwrap(), "service_name = 'kept'");
+    assert_eq!(done.0, Some(0), "{done:?}");
+    assert_eq!(export("otlp", out.to_str().unwrap(), "true").0, Some(1), "a file that is there is not written over");
+    let other = Server::start();
+    for request in requests(&std::fs::read(&out).unwrap()) {
+        let answer = post(other.at.http, "/v1/traces", &[("content-type", "application/x-protobuf")], &request);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    assert_eq!(sql(other.at.web, ROWS), sent);
+    let parquet = kept.data_dir.with_extension("parquet");
+    let done = export("parquet", parquet.to_str().unwrap(), "service_name = 'left'");
+    assert_eq!(done.0, Some(0), "{done:?}");
+    let reader = parquet::file::reader::SerializedFileReader::new(std::fs::File::open(&parquet).unwrap()).unwrap();
+    assert_eq!(parquet::file::reader::FileReader::metadata(&reader).file_metadata().num_rows(), 30);
+    let inspected: serde_json::Value =
+        serde_json::from_slice(&daytwo(&["inspect", "--data-dir", &folder]).stdout).unwrap();
+    let counted =
+        inspected["files"]["spans"].as_u64().unwrap() + inspected["log"]["spans_not_in_files"].as_u64().unwrap();
+    assert_eq!(counted, 60, "{inspected}");
+}
+
+/// The requests of a file, each after its length.
+fn requests(mut file: &[u8]) -> Vec<Vec<u8>> {
+    let mut requests = Vec::new();
+    while let Some((length, rest)) = file.split_first_chunk::<4>() {
+        let (request, rest) = rest.split_at(u32::from_be_bytes(*length) as usize);
+        requests.push(request.to_vec());
+        file = rest;
+    }
+    requests
 }
 
 /// Scenario: the configuration commands.

@@ -9,7 +9,7 @@
 
 mod assemble;
 mod attributes;
-mod json;
+pub(super) mod json;
 mod protobuf;
 mod rejection;
 mod replay;
@@ -96,4 +96,4 @@ fn json_except(body: &[u8], received: UnixNanos, limits: &Limits, skip: &[u32]) 
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

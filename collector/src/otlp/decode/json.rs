@@ -30,6 +30,26 @@ pub(crate) enum RequestError {
     Envelope { field: &'static str, error: FieldError },
 }
 
+/// A value of a checked document.
+pub(in crate::otlp) type Json<'a> = Value<'a>;
+
+/// The one value of a JSON document.
+pub(in crate::otlp) fn document(text: &[u8]) -> Result<Json<'_>, SyntaxError> {
+    scan::document(text)
+}
+
+/// The text between two quotes.
+pub(in crate::otlp) fn text(quoted: &[u8]) -> Cow<'_, str> {
+    scalar::unescaped(quoted, usize::MAX, &mut 0)
+}
+
+/// The text of a number.
+pub(in crate::otlp) fn number<'a>(value: Json<'a>) -> Option<&'a str> {
+    std::str::from_utf8(value.raw())
+        .ok()
+        .filter(|text| text.starts_with(|first: char| first == '-' || first.is_ascii_digit()))
+}
+
 /// Reads an `ExportTraceServiceRequest` document into `assembler`.
 pub(super) fn read_request<'a>(body: &'a [u8], assembler: &mut Assembler<'a, '_>) -> Result<(), RequestError> {
     if body.is_empty() {

@@ -25,11 +25,13 @@ mod json_equality;
 mod properties;
 mod strategies;
 
+pub(in crate::otlp) use strategies::request as request_strategy;
+
 fn of(value: Value) -> Option<AnyValue> {
     Some(AnyValue { value: Some(value) })
 }
 
-fn text(key: &str, value: &str) -> KeyValue {
+pub(in crate::otlp) fn text(key: &str, value: &str) -> KeyValue {
     KeyValue { key: key.into(), value: of(Value::StringValue(value.into())), ..KeyValue::default() }
 }
 

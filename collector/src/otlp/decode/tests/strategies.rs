@@ -102,7 +102,7 @@ fn span() -> impl Strategy<Value = Span> {
     )
 }
 
-pub(super) fn request() -> impl Strategy<Value = ExportTraceServiceRequest> {
+pub(in crate::otlp) fn request() -> impl Strategy<Value = ExportTraceServiceRequest> {
     let scope = (".{0,5}", ".{0,3}", attributes(), 0_u32..2).prop_map(|(name, version, attributes, dropped)| {
         InstrumentationScope { name, version, attributes, dropped_attributes_count: dropped }
     });
