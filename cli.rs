@@ -15,6 +15,7 @@ mod server;
 mod signals;
 mod table;
 mod verdict;
+mod verify;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -27,6 +28,7 @@ pub(crate) use inspect::inspect;
 pub(crate) use query::query;
 pub(crate) use serve::serve;
 pub(crate) use verdict::verdict;
+pub(crate) use verify::{repair, verify};
 
 use crate::{ConfigAction, ConfigArgs, ConfigSource};
 use config::{Config, Sources};

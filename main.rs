@@ -39,7 +39,11 @@ enum Command {
     /// Ask a running server for the verdict on a release; the exit code is 0 for pass, 1 for fail, 2 for anything else.
     Verdict(VerdictArgs),
     /// Show what a data folder holds: files by hour, log, what was set aside.
-    Inspect(InspectArgs),
+    Inspect(FolderArgs),
+    /// Read every file of a data folder and compare it with the hash it was written with; the exit code is 0 when all is whole.
+    Verify(FolderArgs),
+    /// Finish what a crash left in a data folder, and set damaged files aside.
+    Repair(FolderArgs),
     /// Write spans of a data folder to a file, as OTLP or as Parquet.
     Export(ExportArgs),
     /// Show or check the configuration.
@@ -130,7 +134,7 @@ struct VerdictArgs {
 }
 
 #[derive(Debug, Args)]
-struct InspectArgs {
+struct FolderArgs {
     /// The data folder; no server may use it at the time.
     #[arg(long, value_name = "DIR")]
     data_dir: PathBuf,
@@ -184,6 +188,8 @@ fn main() -> ExitCode {
         Command::Query(args) => cli::query(args),
         Command::Verdict(args) => cli::verdict(args),
         Command::Inspect(args) => cli::inspect(args),
+        Command::Verify(args) => cli::verify(args),
+        Command::Repair(args) => cli::repair(args),
         Command::Export(args) => cli::export(args),
         Command::Config(args) => cli::config_command(args),
     };

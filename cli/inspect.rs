@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use super::folder::Folder;
 use super::{Failure, Outcome, runtime, say};
-use crate::InspectArgs;
+use crate::FolderArgs;
 
 /// `daytwo inspect …`.
-pub(crate) fn inspect(args: InspectArgs) -> Outcome {
+pub(crate) fn inspect(args: FolderArgs) -> Outcome {
     let found = runtime()?.block_on(async {
         let folder = Folder::open(&args.data_dir, |_| {}).await?;
         let found = described(&folder.store.snapshot(), &folder.store.status());

@@ -52,5 +52,6 @@ pub use error::{Result, StorageError};
 pub use id::{SpanId, TraceId};
 pub use store::{
     Committed, DataFile, Frame, PayloadCompression, PayloadFormat, Pressure, Replay, Snapshot, Store, StoreStatus,
+    Verified,
 };
 pub use vacuum::VacuumStatus;

@@ -6,10 +6,12 @@ mod open;
 mod tests;
 mod types;
 mod upkeep;
+mod verify;
 
 pub use types::{
     Committed, DataFile, Frame, PayloadCompression, PayloadFormat, Pressure, Replay, Snapshot, StoreStatus,
 };
+pub use verify::Verified;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};

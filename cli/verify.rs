@@ -1,0 +1,65 @@
+//! `daytwo verify` and `daytwo repair`: whether a data folder still holds what was written, and setting aside what does not.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use daytwo_collector::OtlpReplay;
+use daytwo_storage::{Clock, Store, SystemClock, Verified};
+use serde_json::{Value, json};
+
+use super::config::Config;
+use super::folder::Folder;
+use super::{Failure, Outcome, log, runtime, say};
+use crate::FolderArgs;
+
+/// `daytwo verify …`: exit code 0 when everything is as written, 1 when not.
+pub(crate) fn verify(args: FolderArgs) -> Outcome {
+    let (verified, holes) = runtime()?.block_on(async {
+        let folder = Folder::open(&args.data_dir, |_| {}).await?;
+        let verified = folder.store.verify().await?;
+        let holes = folder.store.snapshot().holes;
+        folder.close().await?;
+        Ok::<(Verified, Vec<String>), Failure>((verified, holes))
+    })?;
+    let mut report = describe(&verified);
+    report["set_aside"] = json!(holes);
+    say(&format!("{report:#}\n"))?;
+    let whole = verified.damaged.is_empty() && verified.unread.is_empty() && holes.is_empty();
+    Ok(ExitCode::from(u8::from(!whole)))
+}
+
+/// `daytwo repair …`: opening finishes what a crash left (torn log, files of no commit); damaged files are set aside.
+pub(crate) fn repair(args: FolderArgs) -> Outcome {
+    let report = runtime()?.block_on(async {
+        log::start("warn");
+        let mut config = Config::default();
+        config.storage.data_dir.clone_from(&args.data_dir);
+        // Opening creates a missing folder, which would be a strange repair.
+        let settings = config.storage.settings();
+        Folder::open(&args.data_dir, |_| {}).await?.close().await?;
+        let store = Store::open(settings, Arc::new(SystemClock) as Arc<dyn Clock>, Arc::new(OtlpReplay)).await?;
+        let verified = store.verify().await?;
+        for (path, reason) in &verified.damaged {
+            store.report_damaged(path, reason).await?;
+        }
+        let holes = store.snapshot().holes;
+        store.close().await?;
+        let mut report = describe(&verified);
+        report["set_aside"] = json!(holes);
+        Ok::<Value, Failure>(report)
+    })?;
+    say(&format!("{report:#}\n"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn describe(verified: &Verified) -> Value {
+    let named = |files: &[(String, String)]| -> Vec<Value> {
+        files.iter().map(|(path, reason)| json!({ "path": path, "reason": reason })).collect()
+    };
+    json!({
+        "files": verified.files,
+        "bytes": verified.bytes,
+        "damaged": named(&verified.damaged),
+        "unread": named(&verified.unread),
+    })
+}
