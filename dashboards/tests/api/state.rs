@@ -97,3 +97,28 @@ async fn metrics_are_well_formed() {
         assert!(text.contains(name), "{name} is missing from\n{text}");
     }
 }
+
+/// Scenario: spans stored two days ago, in a file and in memory; the correlation engine has forgotten them.
+/// Guarantees: all names are listed with their spans, and the jump box still finds the service and its operation once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn old_names_are_still_listed() {
+    let world = World::new().await;
+    let span = |trace: u128, kind: i32| {
+        TestSpan::new(trace, 1).service("billing").name("invoice").version("v7").kind(kind).at(START).text("tenant", "x")
+    };
+    world.add(&[span(1, 2), span(2, 2)]).await;
+    world.flush().await;
+    world.add(&[span(3, 5)]).await;
+    world.pass(Duration::from_secs(2 * 86_400));
+    let names = world.json("/api/v1/names").await;
+    let expected = json!([{
+        "service": "billing", "spans": 3, "versions": [{"name": "v7", "spans": 3}],
+        "operations": [{"operation": "invoice", "kind": 2, "spans": 2}, {"operation": "invoice", "kind": 5, "spans": 1}],
+    }]);
+    assert_eq!((&names["services"], &names["truncated"], &names["partial"]), (&expected, &json!(false), &json!([])));
+    assert_eq!(names["span_attributes"], json!([{"name": "tenant", "spans": 3}]));
+    let found = world.json("/api/v1/suggest?q=bill").await;
+    let texts: Vec<&str> =
+        found["suggestions"].as_array().unwrap().iter().map(|place| place["text"].as_str().unwrap()).collect();
+    assert_eq!(texts, ["billing", "billing invoice"]);
+}
