@@ -122,7 +122,7 @@ impl SpanTable {
             source = source.with_predicate(Arc::clone(predicate));
         }
         let scan = FileScanConfigBuilder::new(ObjectStoreUrl::parse(STORE_URL)?, Arc::new(source))
-            .with_file_groups(vec![FileGroup::new(newest_first(files, &request.rows))])
+            .with_file_groups(groups(newest_first(files, &request.rows), partitions, request.rows.is_empty()))
             .with_projection_indices(request.projection.cloned())?
             .with_limit(request.limit)
             .build();
@@ -157,6 +157,17 @@ fn newest_first(mut files: Vec<&DataFile>, rows: &Rows) -> Vec<PartitionedFile> 
         }
     });
     partitioned.collect()
+}
+
+/// One group, which is cut by bytes later; or, where only some rows of files count, a group for each thread.
+fn groups(files: Vec<PartitionedFile>, partitions: usize, whole: bool) -> Vec<FileGroup> {
+    let count = if whole { 1 } else { partitions.clamp(1, files.len().max(1)) };
+    let mut groups: Vec<Vec<PartitionedFile>> = vec![Vec::new(); count];
+    for (number, file) in files.into_iter().enumerate() {
+        let group = number.checked_rem(count).and_then(|group| groups.get_mut(group));
+        group.into_iter().for_each(|group| group.push(file.clone()));
+    }
+    groups.into_iter().map(FileGroup::new).collect()
 }
 
 fn spread(scan: FileScanConfig, partitions: usize) -> Result<Arc<dyn ExecutionPlan>> {

@@ -57,6 +57,15 @@ pub(crate) enum Part {
     Built(Box<Builder>),
 }
 
+/// The bytes of the sidecar of a file with these spans.
+#[cfg(any(test, feature = "testing"))]
+pub(crate) fn size_of_built<'a>(batches: impl IntoIterator<Item = &'a crate::SpanBatch>) -> Result<usize> {
+    let mut builder = Builder::default();
+    batches.into_iter().try_for_each(|batch| builder.push(batch.record_batch()))?;
+    let written = builder.finish(Identity { content_hash: 0, size_bytes: 0 }, Vec::new());
+    written.map(|bytes| bytes.len()).map_err(|error| crate::fs::io_error("make", Path::new("an index"), error))
+}
+
 /// The sidecars of one data folder.
 #[derive(Debug, Clone)]
 pub struct Indexes {

@@ -17,3 +17,16 @@ pub use crate::fs::faults::{FaultKind, Faults};
 pub fn file_options() -> parquet::arrow::arrow_writer::ArrowWriterOptions {
     crate::parquet::properties::options()
 }
+
+/// The knobs of data files, for benches that turn one of them.
+pub fn file_properties() -> parquet::file::properties::WriterProperties {
+    crate::parquet::properties::properties()
+}
+
+/// The bytes of the index of a file with these spans.
+///
+/// # Errors
+/// [`crate::StorageError::Corrupt`] when a column is missing, which would be a bug of the decoder.
+pub fn index_bytes<'a>(batches: impl IntoIterator<Item = &'a crate::SpanBatch>) -> crate::Result<usize> {
+    crate::index::size_of_built(batches)
+}

@@ -70,7 +70,7 @@ pub fn measure(stage: Stage, requests: &Requests) -> Result<Measured, BenchError
 }
 
 /// CPU time that all threads of this process have used, to the clock tick (10 ms); zero where there is no `/proc`.
-fn process_cpu() -> Duration {
+pub fn process_cpu() -> Duration {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
     let ticks: u64 = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();

@@ -29,7 +29,8 @@ pub(crate) fn options() -> ArrowWriterOptions {
     ArrowWriterOptions::new().with_properties(properties()).with_skip_arrow_metadata(true)
 }
 
-fn properties() -> WriterProperties {
+/// Their knobs.
+pub(crate) fn properties() -> WriterProperties {
     // zstd(3) saved 1 % over zstd(1) for 5 to 20 % more CPU (DESIGN.md section 4).
     let zstd = Compression::ZSTD(ZstdLevel::try_new(1).unwrap_or_default());
     let builder = WriterProperties::builder()
