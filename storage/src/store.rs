@@ -169,13 +169,8 @@ impl Store {
     /// How close the store is to its limits.
     pub fn pressure(&self) -> Pressure {
         let shared = &self.shared;
-        if let Some(reason) = shared.health.refusal(shared.clock.now()) {
+        if let Some(reason) = shared.refusal() {
             return Pressure::Busy { reason };
-        }
-        let disk = shared.disk.status();
-        if disk.level == DiskLevel::Shed {
-            let free = disk.free_bytes >> 20;
-            return Pressure::Busy { reason: format!("the disk is nearly full, {free} MiB are left") };
         }
         let (used, limit) = (shared.buffer.bytes(), shared.buffer.limit_bytes());
         if used / BUSY_TENTHS >= limit / 10 {
@@ -352,6 +347,15 @@ impl Shared {
         blocking(move || quarantine.take(&path, &aside)).await
     }
 
+    /// Why requests are better refused now, whatever waits to be flushed.
+    fn refusal(&self) -> Option<String> {
+        let shed = || {
+            let disk = self.disk.status();
+            (disk.level == DiskLevel::Shed).then(|| format!("the disk is full but for {} MiB", disk.free_bytes >> 20))
+        };
+        self.health.refusal(self.clock.now()).or_else(shed)
+    }
+
     fn status(&self) -> StoreStatus {
         let sums = self.buffer.sums();
         let (wal_syncs, wal_sync_ns_total, wal_sync_ns_max) = self.health.syncs();
@@ -369,7 +373,7 @@ impl Shared {
             quarantined_files: self.quarantined.load(Ordering::Relaxed),
             flushes: count(|flusher| &flusher.flushes),
             flush_failures: count(|flusher| &flusher.failures),
-            read_only: self.health.refusal(self.clock.now()),
+            read_only: self.refusal(),
             wal_syncs,
             wal_sync_ns_total,
             wal_sync_ns_max,

@@ -1,10 +1,11 @@
-//! `cargo bench -p daytwo-bench-ingest [-- --spans N --runs N]`: a table of what each stage of ingestion costs.
+//! `cargo bench -p daytwo-bench-ingest [-- --spans N --runs N]`: a table of what each stage of ingestion costs;
+//! `-- --replay --spans N`: how long a start takes after a crash.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use daytwo_bench_ingest::{BenchError, Measured, Requests, Stage, measure};
+use daytwo_bench_ingest::{BenchError, Measured, Requests, Stage, measure, replay};
 
 /// Spans per request: what SDKs send by default, and what a collector in front of us sends.
 const BATCHES: [usize; 2] = [512, 8_192];
@@ -15,7 +16,13 @@ fn main() -> ExitCode {
         let at = arguments.iter().position(|argument| argument == name);
         at.and_then(|at| arguments.get(at + 1)?.parse().ok()).unwrap_or(default)
     };
-    match print_tables(number("--spans", 400_000), number("--runs", 3).max(1)) {
+    let spans = number("--spans", 400_000);
+    let printed = if arguments.iter().any(|argument| argument == "--replay") {
+        print_replay(spans)
+    } else {
+        print_tables(spans, number("--runs", 3).max(1))
+    };
+    match printed {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // There is nowhere left to say that standard error is closed.
@@ -23,6 +30,18 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn print_replay(spans: u64) -> Result<(), BenchError> {
+    let replayed = replay(&Requests::of_corpus(spans, BATCHES[0]))?;
+    let (seconds, gib) = (replayed.ready.as_secs_f64(), per(replayed.wal_bytes, 1 << 30));
+    writeln!(
+        io::stdout().lock(),
+        "{} spans, {gib:.2} GiB of requests: ready in {seconds:.2} s, {:.1} s per GiB",
+        replayed.spans,
+        seconds / gib
+    )
+    .map_err(|source| BenchError::Io { action: "write to standard output", source })
 }
 
 fn print_tables(spans: u64, runs: u64) -> Result<(), BenchError> {

@@ -6,6 +6,7 @@
 //!
 //! CPU time rather than wall time, because it is what an operator pays and other work on the machine disturbs it least.
 
+mod replay;
 mod stage;
 mod store;
 
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use daytwo_traffic::{Corpus, CorpusConfig, Model, ModelConfig};
 
+pub use replay::{Replayed, replay};
 pub use stage::{BenchError, Stage};
 
 /// Requests to decode, and what they hold.
@@ -80,6 +82,15 @@ pub fn process_cpu() -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Scenario: a small log is left behind by a store that was dropped without being closed.
+    /// Guarantees: what is timed is a start that brings every span back.
+    #[test]
+    fn a_start_brings_every_span_back() {
+        let requests = Requests::of_corpus(2_000, 64);
+        let replayed = replay(&requests).unwrap();
+        assert_eq!((replayed.spans, replayed.wal_bytes), (2_048, requests.bytes));
+    }
 
     /// Scenario: a small corpus through every stage.
     /// Guarantees: each stage passes on every span, so that their costs are costs of the same work; the stages that

@@ -25,23 +25,29 @@ async fn ingest(bodies: &[Bytes]) -> Result<Done, BenchError> {
     let folder = tempfile::tempdir().map_err(|source| BenchError::Io { action: "make a folder", source })?;
     let config = StorageConfig { data_dir: folder.path().join("data"), ..StorageConfig::default() };
     let store = Store::open(config, Arc::new(ManualClock::at(RECEIVED)), Arc::new(OtlpReplay)).await?;
-    let mut done = Done::default();
+    let mut done = Done { spans: append_all(&store, bodies).await?, ..Done::default() };
+    store.flush().await?;
+    done.written_bytes = store.status().file_bytes;
+    store.close().await?;
+    Ok(done)
+}
+
+/// Makes requests durable, several at once; gives the number of their spans.
+pub(crate) async fn append_all(store: &Arc<Store>, bodies: &[Bytes]) -> Result<u64, BenchError> {
+    let mut spans = 0;
     let mut under_way: VecDeque<JoinHandle<Result<u64, BenchError>>> = VecDeque::new();
     for body in bodies {
         if under_way.len() == UNDER_WAY
             && let Some(oldest) = under_way.pop_front()
         {
-            done.spans += oldest.await??;
+            spans += oldest.await??;
         }
-        under_way.push_back(tokio::spawn(append(Arc::clone(&store), body.clone())));
+        under_way.push_back(tokio::spawn(append(Arc::clone(store), body.clone())));
     }
     for left in under_way {
-        done.spans += left.await??;
+        spans += left.await??;
     }
-    store.flush().await?;
-    done.written_bytes = store.status().file_bytes;
-    store.close().await?;
-    Ok(done)
+    Ok(spans)
 }
 
 /// Decodes a request and makes it durable, waiting for a flush while the buffer is full.

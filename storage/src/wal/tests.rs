@@ -99,6 +99,20 @@ fn a_cut_anywhere_keeps_the_frames_before_it() {
     }
 }
 
+/// Scenario: a segment of 100 KiB is cut at every byte of its last 64 KiB.
+/// Guarantees: exactly the frames that are whole before the cut are there.
+#[test]
+fn a_cut_at_any_byte_of_the_last_64_kib_keeps_the_frames_before_it() {
+    let frames: Vec<_> = (0..50_u8).map(|n| frame_of(vec![n; 2000], vec![])).collect();
+    let (bytes, ranges) = segment_of(&frames, 0);
+    for cut in bytes.len() - (64 << 10)..bytes.len() {
+        let contents = reader::read(&bytes[..cut]);
+        let whole = ranges.iter().filter(|range| range.end <= cut).count();
+        assert_eq!((contents.frames.len(), contents.damaged.len()), (whole, 0), "cut at {cut}");
+        assert_eq!(contents.valid_end, ranges[whole - 1].end, "cut at {cut}");
+    }
+}
+
 /// Scenario: every single byte is changed, in the segment's header and in all frames.
 /// Guarantees: every frame without the changed byte is found; a damaged one before others is named as damage.
 #[test]

@@ -11,6 +11,8 @@ use tempfile::TempDir;
 
 use super::{PATIENCE, eventually, http};
 
+const ADDR_FILE: &str = "addresses.json";
+
 /// Where a server listens.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Addresses {
@@ -26,7 +28,13 @@ pub(crate) struct ServerOptions {
     pub config: String,
     /// The data folder; a temporary one when absent.
     pub data_dir: Option<PathBuf>,
+    /// Where the process shall die or fail: see `daytwo_storage::failpoint`.
+    pub failpoints: String,
 }
+
+/// A process that may not be ready yet; killed when dropped.
+#[derive(Debug)]
+pub(crate) struct Starting(Server);
 
 /// A running server; killed when dropped.
 #[derive(Debug)]
@@ -45,12 +53,30 @@ impl Server {
 
     /// Starts `daytwo serve` with options and waits until it is ready.
     pub(crate) fn start_with(options: &ServerOptions) -> Self {
+        Self::spawn(options).ready()
+    }
+
+    /// Starts `daytwo serve` with options and does not wait.
+    pub(crate) fn spawn(options: &ServerOptions) -> Starting {
         let folder = TempDir::new().unwrap();
         let data_dir = options.data_dir.clone().unwrap_or_else(|| folder.path().join("data"));
-        let addr_file = folder.path().join("addresses.json");
-        let mut child = serve(folder.path(), &data_dir, &addr_file, &options.config).spawn().unwrap();
-        let at = wait_ready(&mut child, folder.path(), &addr_file);
-        Self { child, folder, data_dir, at }
+        let mut command = serve(folder.path(), &data_dir, &folder.path().join(ADDR_FILE), &options.config);
+        if !options.failpoints.is_empty() {
+            command.env("DAYTWO_FAILPOINTS", &options.failpoints);
+        }
+        let child = command.spawn().unwrap();
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        Starting(Self { child, folder, data_dir, at: Addresses { grpc: nowhere, http: nowhere, web: nowhere } })
+    }
+
+    /// Waits for the process to end by itself.
+    pub(crate) fn wait_ended(&mut self) -> ExitStatus {
+        eventually("the server ends", Duration::from_secs(180), || self.child.try_wait().unwrap())
+    }
+
+    /// Whether the process still runs.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
     }
 
     /// Ends the process at once, as a crash would; its folder stays until the result is dropped.
@@ -87,6 +113,25 @@ impl Server {
             let status = http::get_json(self.at.web, "/api/v1/status");
             (status["storage"]["buffer_spans"].as_u64() == Some(0)).then_some(())
         });
+    }
+}
+
+impl Starting {
+    /// Waits until it is ready; fails when it ends before.
+    pub(crate) fn ready(self) -> Server {
+        let mut server = self.0;
+        server.at = wait_ready(&mut server.child, server.folder.path(), &server.folder.path().join(ADDR_FILE));
+        server
+    }
+
+    /// Ends the process at once, wherever it is.
+    pub(crate) fn kill(self) {
+        drop(self.0.kill());
+    }
+
+    /// Waits for the process to end by itself; gives its status and what it wrote to standard error.
+    pub(crate) fn ended(mut self) -> (ExitStatus, String) {
+        (self.0.wait_ended(), self.0.log())
     }
 }
 

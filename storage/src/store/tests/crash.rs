@@ -25,9 +25,7 @@ fn seeds(default: u64) -> std::ops::Range<u64> {
 /// and a retry of an answered one is a duplicate.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answered_requests_survive_a_crash_at_any_point() {
-    for seed in seeds(60) {
-        lives(seed, false).await;
-    }
+    live_all(seeds(60), false).await;
 }
 
 /// Scenario: as above, and with each death the power goes: what no sync confirmed is lost, wholly or in part, data and
@@ -35,8 +33,20 @@ async fn answered_requests_survive_a_crash_at_any_point() {
 /// Guarantees: the same.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answered_requests_survive_a_power_cut_at_any_point() {
-    for seed in seeds(200) {
-        lives(seed, true).await;
+    live_all(seeds(200), true).await;
+}
+
+/// Several at once, since most of a life is waiting for threads to end.
+async fn live_all(seeds: std::ops::Range<u64>, power_cut: bool) {
+    let mut running = tokio::task::JoinSet::new();
+    for seed in seeds {
+        if running.len() == 16 {
+            running.join_next().await.unwrap().unwrap();
+        }
+        running.spawn(lives(seed, power_cut));
+    }
+    while let Some(ended) = running.join_next().await {
+        ended.unwrap();
     }
 }
 
