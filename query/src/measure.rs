@@ -10,4 +10,5 @@ mod record;
 pub(crate) use cells::{COARSE, FINE, slot_start};
 pub use cells::{CellEntry, CellKey, CellValue, SliCells, Slot};
 pub use histogram::LogHistogram;
+pub(crate) use record::FIRST_CALL;
 pub use record::{NodeKey, NodeValue, TraceRecord, measure_trace};

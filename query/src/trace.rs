@@ -10,6 +10,7 @@ use daytwo_storage::{SpanId, TraceId};
 
 mod critical_path;
 mod extract;
+mod own_time;
 mod self_time;
 mod stitch;
 #[cfg(test)]
@@ -160,6 +161,8 @@ pub struct StitchedSpan {
     pub adjusted_start_ns: i64,
     /// Duration less the time that children cover.
     pub self_ns: i64,
+    /// Self time less the time in which the same request had a call to another service under way.
+    pub own_ns: i64,
     /// For a call whose other side is known: client duration less server duration, never negative.
     pub gap_ns: Option<i64>,
     /// Whether the span failed and no child of it did.

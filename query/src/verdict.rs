@@ -10,6 +10,7 @@ mod cohort;
 mod distribution;
 mod errors;
 mod exemplars;
+mod floors;
 mod gate;
 mod judge;
 mod node_test;
@@ -17,6 +18,8 @@ mod rank_test;
 mod record;
 mod sequential;
 mod structure;
+mod suspects;
+mod tail_test;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -27,7 +30,7 @@ pub use exemplars::pick as pick_exemplars;
 pub use judge::judge;
 pub use record::{
     Baseline, Candidate, Class, Exemplar, ExemplarRole, Finding, FindingNode, QuantilesMs, Rung, Signal, State,
-    StructureChange, Verdict,
+    StructureChange, Suspect, Verdict,
 };
 
 use std::time::Duration;
@@ -53,6 +56,8 @@ pub struct VerdictConfig {
     pub traces_min: u64,
     /// A journey with fewer traces in either cohort is not compared.
     pub stratum_min: u64,
+    /// A journey with fewer traces in either cohort does not count for the ranking of suspects.
+    pub ranked_min: u64,
     /// Traces per cohort at which the test is tuned to be sharpest. Fixed beforehand: it must not follow the data.
     pub planned_traces: u64,
     /// How long a version is judged.
@@ -71,8 +76,9 @@ impl Default for VerdictConfig {
             error_floor: 0.002,
             excess_floor: Duration::from_micros(300),
             excess_floor_share: 0.01,
-            traces_min: 50,
-            stratum_min: 20,
+            traces_min: 10,
+            stratum_min: 10,
+            ranked_min: 3,
             planned_traces: 1_000,
             bake: Duration::from_secs(3_600),
             lookback: Duration::from_secs(900),

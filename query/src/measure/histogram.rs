@@ -167,6 +167,20 @@ impl LogHistogram {
         self.quantile(q).map(|ns| ns / 1e6)
     }
 
+    /// The bucket at rank `ceil(q n)`; `None` when that is a zero or there are no values.
+    pub(crate) fn bucket_at(&self, q: f64) -> Option<i16> {
+        let value = self.quantile(q).filter(|value| *value > 0.0)?;
+        #[expect(clippy::cast_possible_truncation, reason = "a bucket's index is at most 64 * 128")]
+        let bucket = (value.log2() * f64::from(1_u32 << self.scale())).floor() as i16;
+        Some(bucket)
+    }
+
+    /// How many values lie in buckets beyond this one.
+    pub(crate) fn count_beyond(&self, bucket: i16) -> u64 {
+        let from = self.buckets.partition_point(|slot| slot.0 <= bucket);
+        self.buckets.get(from..).unwrap_or_default().iter().map(|slot| u64::from(slot.1)).sum()
+    }
+
     /// Bytes held, roughly.
     pub fn memory_bytes(&self) -> usize {
         size_of::<Self>() + self.buckets.capacity() * size_of::<(i16, u32)>()

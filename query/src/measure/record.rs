@@ -76,7 +76,7 @@ pub struct TraceRecord {
     pub received: UnixNanos,
     /// Duration of its root.
     pub duration_ns: i64,
-    /// Root service and operation: the stratum.
+    /// Root service and operation, then the first call it led to in another service: the stratum.
     pub journey: Arc<str>,
     /// Processes in it, sorted, distinct.
     pub resources: Vec<Arc<SpanResource>>,
@@ -136,7 +136,7 @@ pub fn measure_trace(trace: &StitchedTrace) -> Option<(TraceRecord, Vec<CellEntr
     let mut resources: Vec<_> = trace.spans.iter().map(|row| Arc::clone(&row.span.resource)).collect();
     resources.sort();
     resources.dedup();
-    let journey = format!("{}:{}", root.span.resource.service, root.span.operation);
+    let journey = journey(trace, root);
     let record = TraceRecord {
         trace_id: root.span.trace_id,
         start: event_time(root.span.start_ns, root.span.received_ns),
@@ -147,6 +147,23 @@ pub fn measure_trace(trace: &StitchedTrace) -> Option<(TraceRecord, Vec<CellEntr
         nodes: nodes(trace, root).into_iter().map(|(key, value)| (Arc::new(key), value)).collect(),
     };
     Some((record, entries))
+}
+
+/// Between a journey's root and the first call that it led to.
+pub(crate) const FIRST_CALL: &str = " > ";
+
+/// The root, then the first call into another service: gateways name every root alike, and what they call tells requests apart.
+fn journey(trace: &StitchedTrace, root: &StitchedSpan) -> String {
+    let service = &root.span.resource.service;
+    let elsewhere = trace.spans.iter().filter(|row| row.span.resource.service != *service);
+    let first = elsewhere.min_by(|left, right| {
+        let key = |row: &StitchedSpan| row.adjusted_start_ns;
+        key(left).cmp(&key(right)).then_with(|| left.span.span_id.cmp(&right.span.span_id))
+    });
+    let tail = first.map_or(String::new(), |row| {
+        format!("{FIRST_CALL}{}:{}", row.span.resource.service, row.span.operation)
+    });
+    format!("{service}:{}{tail}", root.span.operation)
 }
 
 fn cell_entry(row: &StitchedSpan) -> CellEntry {
@@ -173,7 +190,7 @@ fn nodes(trace: &StitchedTrace, root: &StitchedSpan) -> BTreeMap<NodeKey, NodeVa
     for row in &trace.spans {
         let service = &row.span.resource.service;
         // The gap of a call belongs to the edge; counting it as self time would blame the caller for the network.
-        let own_ns = if row.gap_ns.is_some() { 0 } else { row.self_ns };
+        let own_ns = row.own_ns;
         let operation = Arc::clone(&row.span.operation);
         add(&mut nodes, NodeKey::Operation { service: Arc::clone(service), operation }, own_ns, row);
         add(&mut nodes, NodeKey::Service { service: Arc::clone(service) }, own_ns, row);

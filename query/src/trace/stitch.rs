@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use daytwo_storage::SpanId;
 
-use super::{Anomaly, AnomalyKind, StitchedSpan, StitchedTrace, TraceSpan, kind, self_time};
+use super::{Anomaly, AnomalyKind, StitchedSpan, StitchedTrace, TraceSpan, kind, own_time, self_time};
 
 /// More spans than this are left out of a trace, the latest first.
 pub(super) const SPANS_MAX: usize = 200_000;
@@ -30,6 +30,7 @@ pub fn stitch(spans: Vec<TraceSpan>) -> StitchedTrace {
     align_clocks(&mut trace);
     trace.anomalies.truncate(ANOMALIES_MAX);
     self_time::fill(&mut trace);
+    own_time::fill(&mut trace);
     trace
 }
 
@@ -162,6 +163,7 @@ impl Forest {
             trace.spans.push(StitchedSpan {
                 adjusted_start_ns: span.start_ns,
                 self_ns: span.duration_ns,
+                own_ns: span.duration_ns,
                 gap_ns: None,
                 own_error: span.is_error(),
                 missing_parent: self.missing.get(index).copied().unwrap_or(false),

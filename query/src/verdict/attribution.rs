@@ -10,8 +10,8 @@ use std::sync::Arc;
 use super::baseline::{Comparison, Table};
 use super::cohort::{AFTER, BEFORE, Cohorts};
 use super::errors::{self, ErrorTest};
-use super::gate::Gate;
-use super::node_test::{self, NodeTest};
+use super::gate::{Gate, entries_of};
+use super::node_test::{self, NodeTest, Yardstick};
 use super::{Class, Rung, VerdictConfig};
 use crate::measure::NodeKey;
 
@@ -49,11 +49,11 @@ pub(super) struct Attribution {
 }
 
 /// Shown to be slower, materially; for nodes outside the gate the family's level is split evenly.
-fn moved(test: &NodeTest, config: &VerdictConfig, floor_ms: f64, family: usize) -> bool {
+fn moved(test: &NodeTest, config: &VerdictConfig, family: usize) -> bool {
     #[expect(clippy::cast_precision_loss, reason = "a small count")]
     let level = config.alpha / family.max(1) as f64;
     let enough = test.traces.iter().all(|traces| *traces >= config.traces_min);
-    enough && test.p() <= level && test.is_material(config, floor_ms)
+    enough && test.p() <= level && test.is_material(config)
 }
 
 /// Services reachable through calls, the start left out.
@@ -106,10 +106,11 @@ impl Attribution {
         gate: &Gate,
         cohorts: &Cohorts,
         comparison: &Comparison,
-        config: &VerdictConfig,
+        yardstick: Yardstick<'_>,
     ) -> Self {
+        let config = yardstick.config;
         let judged = &cohorts.key.service;
-        let test_of = |node: NodeKey| table.get(&node).and_then(|journeys| node_test::test(journeys, config));
+        let test_of = |node: NodeKey| node_test::test(table.get(&node)?, entries_of(table, &node), yardstick);
         let names: BTreeSet<&Arc<str>> =
             table.keys().filter_map(|node| node.service()).filter(|name| *name != judged).collect();
         let other = |service: &Arc<str>| OtherService {
@@ -169,7 +170,7 @@ impl Attribution {
         let own = hit(&|node| matches!(node, NodeKey::Operation { .. } | NodeKey::Service { .. }));
         let into = hit(&|node| matches!(node, NodeKey::Edge { callee, .. } if callee == judged));
         let out = hit(&|node| matches!(node, NodeKey::Edge { caller, .. } if caller == judged));
-        let culprit = self.slowest_below(below, gate.floor_ms, config);
+        let culprit = self.slowest_below(below, config);
         let concurrent = matches!(rung, Rung::A | Rung::B);
         self.class = match () {
             () if own => Some(Class::Own),
@@ -181,20 +182,20 @@ impl Attribution {
             }
             () if out => Some(if concurrent { Class::Edge } else { Class::Inherited }),
             () if culprit.is_some() => Some(Class::Induced),
-            () if concurrent && self.total_moved(gate.floor_ms, config) => Some(Class::Induced),
+            () if concurrent && self.total_moved(config) => Some(Class::Induced),
             () => None,
         };
     }
 
-    fn total_moved(&self, floor_ms: f64, config: &VerdictConfig) -> bool {
-        self.total.as_ref().is_some_and(|test| moved(test, config, floor_ms, self.others.len() + 1))
+    fn total_moved(&self, config: &VerdictConfig) -> bool {
+        self.total.as_ref().is_some_and(|test| moved(test, config, self.others.len() + 1))
     }
 
     /// The service below whose own time rose most, if any did.
-    fn slowest_below(&self, below: &BTreeSet<Arc<str>>, floor_ms: f64, config: &VerdictConfig) -> Option<Arc<str>> {
+    fn slowest_below(&self, below: &BTreeSet<Arc<str>>, config: &VerdictConfig) -> Option<Arc<str>> {
         let family = self.others.len();
         let slower = self.others.iter().filter(|other| below.contains(&other.service)).filter_map(|other| {
-            let own = other.own.as_ref().filter(|own| moved(own, config, floor_ms, family))?;
+            let own = other.own.as_ref().filter(|own| moved(own, config, family))?;
             Some((own.excess_ms, &other.service))
         });
         slower.max_by(|left, right| left.0.total_cmp(&right.0)).map(|(_, service)| Arc::clone(service))
@@ -207,7 +208,7 @@ impl Attribution {
         let mixed = self.mixed.clone();
         for other in &mut self.others {
             let hit =
-                |test: &Option<NodeTest>| test.as_ref().is_some_and(|test| moved(test, config, gate.floor_ms, family));
+                |test: &Option<NodeTest>| test.as_ref().is_some_and(|test| moved(test, config, family));
             let moved_by_us = concurrent && below.contains(&other.service) && !mixed.contains(&other.service);
             other.class = match () {
                 () if hit(&other.own) && moved_by_us => Some(Class::Induced),

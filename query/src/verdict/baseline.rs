@@ -9,6 +9,8 @@ use super::cohort::{AFTER, ARMS, BEFORE, Cohorts, NodeCell};
 use super::{Rung, VerdictConfig};
 use crate::measure::{FINE, NodeKey, slot_start};
 
+/// Both versions side by side for less than this are a switch-over, whose cold start would decide, and no canary.
+const CANARY_SLOTS: usize = 6;
 /// The old version counts as gone when it had no trace for this long while the new one had.
 const GONE_SLOTS: i64 = 6;
 
@@ -54,6 +56,7 @@ impl Comparison {
             .filter(|(_, counts)| counts.iter().all(|count| *count > 0))
             .map(|(slot, _)| *slot)
             .collect();
+        let canary = shared.len() >= CANARY_SLOTS;
         let concurrent = Self::new(Rung::B, [(first, end); ARMS], Some(shared), &traffic);
         let oldest = slot_start(cohorts.key.first_seen.saturating_sub(config.lookback), FINE);
         let past = Self::new(Rung::C, [(oldest, first), (first, end)], None, &traffic);
@@ -62,7 +65,7 @@ impl Comparison {
         let gone = last_old.is_none_or(|slot| slot < end.saturating_sub(GONE_SLOTS * width()));
         match () {
             () if cohorts.key.baseline.is_none() => Self::new(Rung::D, [(first, first), (first, end)], None, &traffic),
-            () if enough(&concurrent) => concurrent,
+            () if canary && enough(&concurrent) => concurrent,
             () if last_old.is_none() => Self::new(Rung::D, [(first, first), (first, end)], None, &traffic),
             () if gone => past,
             () => concurrent,

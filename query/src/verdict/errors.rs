@@ -95,7 +95,8 @@ fn mantel_haenszel_z(strata: &[ErrorCounts]) -> f64 {
     if variance > 0.0 { excess / variance.sqrt() } else { 0.0 }
 }
 
-fn ln_e_value(strata: &[ErrorCounts]) -> f64 {
+/// Natural logarithm of the e-value against "no journey fails more often".
+pub(super) fn ln_e_value(strata: &[ErrorCounts]) -> f64 {
     let ln_ratio = |odds: f64| -> f64 {
         let of = |one: &ErrorCounts| {
             let share = real(one.traces_after) / real(one.traces_before.saturating_add(one.traces_after)).max(1.0);

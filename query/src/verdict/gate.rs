@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::VerdictConfig;
 use super::baseline::Table;
 use super::cohort::{AFTER, ARMS, BEFORE, NodeCell};
-use super::node_test::{self, NodeTest, p_of};
+use super::node_test::{self, Journeys, NodeTest, Yardstick, p_of};
 use super::sequential::{holm, ln_e_value, tuning};
 use super::structure::{self, CallCounts, CallTest};
 use crate::measure::NodeKey;
@@ -36,16 +36,17 @@ pub(super) struct GateCall {
 pub(super) struct Gate {
     pub(super) nodes: Vec<GateNode>,
     pub(super) calls: Vec<GateCall>,
-    /// Excess below this is not material.
-    pub(super) floor_ms: f64,
 }
 
-/// Excess that matters: the fixed floor, or a share of the journey's median.
-pub(super) fn floor_ms(table: &Table, config: &VerdictConfig) -> f64 {
-    let fixed = config.excess_floor.as_secs_f64() * 1e3;
-    let journey = table.get(&NodeKey::Journey).and_then(|journeys| node_test::test(journeys, config));
-    let median = journey.and_then(|test| test.before).map_or(0.0, |quantiles| quantiles.p50);
-    fixed.max(config.excess_floor_share * median)
+/// The cells that count the calls into a node: those of its service, or of the edge itself.
+pub(super) fn entries_of<'a>(table: &'a Table, node: &NodeKey) -> Option<&'a Journeys> {
+    match node {
+        NodeKey::Edge { .. } => table.get(node),
+        NodeKey::Operation { service, .. } | NodeKey::Service { service } | NodeKey::Total { service } => {
+            table.get(&NodeKey::Total { service: Arc::clone(service) })
+        }
+        NodeKey::Journey => None,
+    }
 }
 
 /// Whether a node is charged to the service: its own work, the calls into it and the calls it makes.
@@ -58,15 +59,16 @@ fn belongs(node: &NodeKey, service: &Arc<str>) -> bool {
 }
 
 impl Gate {
-    pub(super) fn of(table: &Table, service: &Arc<str>, config: &VerdictConfig) -> Self {
-        let floor_ms = floor_ms(table, config);
+    pub(super) fn of(table: &Table, service: &Arc<str>, yardstick: Yardstick<'_>) -> Self {
+        let config = yardstick.config;
         let own = table.iter().filter(|(node, _)| belongs(node, service));
         let tested = own.filter_map(|(node, journeys)| {
-            let test = node_test::test(journeys, config)?;
+            let test = node_test::test(journeys, entries_of(table, node), yardstick)?;
             let enough = test.traces.iter().all(|traces| *traces >= config.traces_min);
-            enough.then(|| GateNode { node: Arc::clone(node), test, slower: false, failing: false })
+            let whole = matches!(**node, NodeKey::Service { .. });
+            (enough && (whole || test.varies() || test.errors.is_some_and(|errors| errors.before + errors.after > 0.0))).then(|| GateNode { node: Arc::clone(node), test, slower: false, failing: false })
         });
-        let mut gate = Self { nodes: tested.collect(), calls: calls(table, service, config), floor_ms };
+        let mut gate = Self { nodes: tested.collect(), calls: calls(table, service, config) };
         gate.decide(config);
         gate
     }
@@ -81,7 +83,7 @@ impl Gate {
         p_values.extend(self.calls.iter().map(call_p));
         let mut rejected = holm(&p_values, config.alpha).into_iter();
         for node in &mut self.nodes {
-            node.slower = rejected.next().unwrap_or(false) && node.test.is_material(config, self.floor_ms);
+            node.slower = rejected.next().unwrap_or(false) && node.test.is_material(config);
         }
         for node in &mut self.nodes {
             let edge = matches!(*node.node, NodeKey::Edge { .. });

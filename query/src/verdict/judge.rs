@@ -8,10 +8,12 @@ use super::attribution::Attribution;
 use super::baseline::{Comparison, Table, tabulate};
 use super::cohort::{AFTER, ARMS, BEFORE, Cohorts, NodeCell};
 use super::errors::traces_to_bound;
+use super::floors::Floors;
 use super::gate::{Gate, GateNode};
-use super::node_test::{self, INTERVAL_ALPHA};
+use super::node_test::{self, INTERVAL_ALPHA, Yardstick};
 use super::sequential::{critical_z, ln_e_value, normal_quantile, tuning};
-use super::{Baseline, Candidate, Class, Rung, State, StructureChange, Verdict, VerdictConfig, rank_test, words};
+use super::suspects::Evidences;
+use super::{Baseline, Candidate, Class, Rung, State, StructureChange, Suspect, Verdict, VerdictConfig, rank_test, words};
 use crate::measure::{FINE, NodeKey};
 
 mod findings;
@@ -24,6 +26,8 @@ const COVERAGE_MIN: f64 = 0.8;
 const POWER: f64 = 0.8;
 /// Ordinary before/after variation beyond this is too large to judge.
 const DISPERSION_MAX: f64 = 9.0;
+/// Before/after, a service that explains less than this of what the first suspect explains is not held to be the cause.
+const EXPLAINS_LITTLE: f64 = 0.5;
 /// Blocks of the old version's past that estimate its ordinary variation.
 const BLOCKS: i64 = 8;
 
@@ -36,8 +40,10 @@ struct Case<'a> {
     config: &'a VerdictConfig,
     comparison: Comparison,
     table: Table,
+    floors: Floors,
     gate: Gate,
     attribution: Attribution,
+    suspects: Vec<Suspect>,
     coverage: f64,
     baked: bool,
 }
@@ -46,11 +52,14 @@ struct Case<'a> {
 pub fn judge(cohorts: &Cohorts, now: UnixNanos, config: &VerdictConfig) -> Verdict {
     let comparison = Comparison::choose(cohorts, config);
     let table = tabulate(cohorts, &comparison);
-    let gate = Gate::of(&table, &cohorts.key.service, config);
-    let attribution = Attribution::of(&table, &gate, cohorts, &comparison, config);
+    let floors = Floors::of(&table, config);
+    let yardstick = Yardstick { config, floors: &floors, stratum_min: config.stratum_min };
+    let gate = Gate::of(&table, &cohorts.key.service, yardstick);
+    let attribution = Attribution::of(&table, &gate, cohorts, &comparison, yardstick);
+    let suspects = Evidences::of(&table, Yardstick { stratum_min: config.ranked_min, ..yardstick }).rank();
     let coverage = coverage(&table, &cohorts.key.service, config);
     let baked = now >= cohorts.key.first_seen.saturating_add(config.bake);
-    let case = Case { cohorts, config, comparison, table, gate, attribution, coverage, baked };
+    let case = Case { cohorts, config, comparison, table, floors: floors.clone(), gate, attribution, suspects, coverage, baked };
     let (state, reason) = case.decide();
     case.record(now, state, reason)
 }
@@ -116,6 +125,9 @@ impl Case<'_> {
 
     /// Before/after: WARN, unless ordinary variation is small and services that cannot be affected stood still.
     fn before_after(&self, what: &str) -> (State, String) {
+        if let Some(culprit) = self.better_explained() {
+            return (State::Inherited, format!("{what}, but {culprit} explains most of it in the same traces"));
+        }
         let hits = self.gate.nodes.iter().filter(|node| node.slower);
         let hits: Vec<(Option<f64>, &GateNode)> = hits.map(|node| (self.dispersion(&node.node), node)).collect();
         let known: Vec<f64> = hits.iter().filter_map(|(dispersion, _)| *dispersion).collect();
@@ -139,15 +151,28 @@ impl Case<'_> {
         if slower || (failing && self.attribution.steady_errors) {
             return (State::Fail, format!("{what}; before/after, while other services stayed at {movement}"));
         }
-        (State::Warn, format!("{what}; before/after, and {}", Self::doubt(failing, known.len() < hits.len())))
+        if !failing && known.len() == hits.len() && !hits.is_empty() {
+            return (State::Noisy, format!("{what}, but it is within what the old version varies by itself"));
+        }
+        (State::Warn, format!("{what}; before/after, and {}", Self::doubt(failing)))
+    }
+
+    /// The service that explains most of a before/after change of which the judged one explains little. One thing changes at a
+    /// time far more often than two do at once; with concurrent traffic this is not asked.
+    fn better_explained(&self) -> Option<&str> {
+        let first = self.suspects.first().filter(|first| *first.service != *self.cohorts.key.service)?;
+        let own = self.suspects.iter().find(|suspect| *suspect.service == *self.cohorts.key.service);
+        let little = own.is_none_or(|own| own.score_ms < EXPLAINS_LITTLE * first.score_ms);
+        let failing = self.gate.nodes.iter().any(|node| node.failing);
+        (little && !failing).then_some(&*first.service)
     }
 
     /// Why a before/after difference is not held against the new version.
-    fn doubt(failing: bool, unknown: bool) -> &'static str {
-        match () {
-            () if failing => "other services' errors are not shown to be steady",
-            () if unknown => "the old version had too few traces to know how much it varies by itself",
-            () => "it is within what the old version varies by itself",
+    fn doubt(failing: bool) -> &'static str {
+        if failing {
+            "other services' errors are not shown to be steady"
+        } else {
+            "the old version had too few traces to know how much it varies by itself"
         }
     }
 
@@ -242,7 +267,7 @@ impl Case<'_> {
             .gate
             .nodes
             .iter()
-            .find(|node| node.test.p() < INTERVAL_ALPHA && node.test.is_material(self.config, self.gate.floor_ms));
+            .find(|node| node.test.p() < INTERVAL_ALPHA && node.test.is_material(self.config));
         if let Some(node) = suspicious {
             return Some(format!(
                 "there is some evidence that it is slower: {}",
@@ -251,7 +276,7 @@ impl Case<'_> {
         }
         let edge_into = |node: &&GateNode| matches!(&*node.node, NodeKey::Edge { callee, .. } if *callee == self.cohorts.key.service);
         let open = std::iter::once(service).chain(self.gate.nodes.iter().filter(edge_into));
-        let mut open = open.filter(|node| !node.test.is_harmless(self.config, self.gate.floor_ms));
+        let mut open = open.filter(|node| !node.test.is_harmless(self.config));
         if let Some(node) = open.next() {
             return Some(format!("not yet shown to be harmless: {}", words::latency(&node.node, &node.test)));
         }
@@ -281,8 +306,10 @@ impl Case<'_> {
     /// What is still open on one journey.
     fn open_on(&self, journey: &Arc<str>, cells: &Arms) -> Option<String> {
         let alone = std::iter::once((Arc::clone(journey), cells.clone())).collect();
-        let test = node_test::test(&alone, self.config);
-        let Some(test) = test.filter(|test| test.is_harmless(self.config, self.gate.floor_ms)) else {
+        let yardstick =
+            Yardstick { config: self.config, floors: &self.floors, stratum_min: self.config.stratum_min };
+        let test = node_test::test(&alone, None, yardstick);
+        let Some(test) = test.filter(|test| test.is_harmless(self.config)) else {
             return Some(format!("not yet shown to be harmless on the journey {journey}"));
         };
         let rise = test.errors.map_or(1.0, |errors| errors.rise_high);
@@ -375,6 +402,7 @@ impl Case<'_> {
             coverage: self.coverage,
             findings,
             affected,
+            suspects: self.suspects.clone(),
             structure: self.structure(),
             exemplars: Vec::new(),
             confounders: self.confounders(),

@@ -221,6 +221,23 @@ pub struct StructureChange {
     pub calls_per_trace_after: f64,
 }
 
+/// A service that may be behind the change.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Suspect {
+    /// The service.
+    pub service: String,
+    /// Milliseconds per trace that it explains, less what its callees explain better.
+    pub score_ms: f64,
+    /// Share of all excess in these traces that it explains.
+    pub share: f64,
+    /// Milliseconds per trace of its own time.
+    pub own_ms: f64,
+    /// Milliseconds per trace on the way to and from it.
+    pub edge_ms: f64,
+    /// Milliseconds per trace of work below that it adds, or leaves undone, by calling more or less.
+    pub calls_ms: f64,
+}
+
 /// Why a trace was picked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ExemplarRole {
@@ -328,6 +345,8 @@ pub struct Verdict {
     pub findings: Vec<Finding>,
     /// Other services in the same traces, worst first.
     pub affected: Vec<Finding>,
+    /// Services of these traces by what they explain of the change, most first, whatever the state.
+    pub suspects: Vec<Suspect>,
     /// Calls per trace that changed.
     pub structure: Vec<StructureChange>,
     /// Traces that show the worst finding.

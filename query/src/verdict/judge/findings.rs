@@ -137,7 +137,7 @@ impl Case<'_> {
     }
 
     fn quiet_state(&self, test: &NodeTest) -> State {
-        if test.is_harmless(self.config, self.gate.floor_ms) { State::Pass } else { State::Continue }
+        if test.is_harmless(self.config) { State::Pass } else { State::Continue }
     }
 
     /// A row for errors where they rose; the whole service always has one.
