@@ -168,7 +168,7 @@ pub fn deployments_schema() -> SchemaRef {
     once(&SCHEMA)
 }
 
-/// Columns of `verdicts`. `findings`, `affected`, `structure`, `exemplars` and `confounders` are JSON text in the
+/// Columns of `verdicts`. `findings`, `affected`, `suspects`, `structure`, `exemplars` and `confounders` are JSON text in the
 /// form of `docs/http-api.md`.
 pub fn verdicts_schema() -> SchemaRef {
     use DataType::{Float64, Int64, Utf8};
@@ -200,6 +200,7 @@ pub fn verdicts_schema() -> SchemaRef {
             may("coverage", Float64),
             must("findings", Utf8),
             must("affected", Utf8),
+            must("suspects", Utf8),
             must("structure", Utf8),
             must("exemplars", Utf8),
             must("confounders", Utf8),

@@ -212,15 +212,19 @@ impl State {
         cohorts
     }
 
-    /// Lets the oldest deployments go; they keep their last verdict. First versions have nothing to gather.
+    /// Lets the oldest deployments go: first versions first, which have nothing to be compared with. What was decided stays; what was open is
+    /// INCONCLUSIVE from then on, and says why.
     fn bound_judged(&mut self) {
         let mut held: Vec<DeploymentKey> =
             self.judged.iter().filter(|(_, judged)| judged.cohorts.is_some()).map(|(key, _)| key.clone()).collect();
-        held.sort_by_key(|key| key.3);
+        let first_version =
+            |key: &DeploymentKey| self.judged.get(key).is_some_and(|judged| judged.arrival.previous.is_none());
+        held.sort_by_key(|key| (!first_version(key), key.3));
         let surplus = held.len().saturating_sub(self.config.judged_max);
         for key in held.into_iter().take(surplus) {
             if let Some(judged) = self.judged.get_mut(&key) {
                 judged.cohorts = None;
+                judged.verdict = Arc::new(judged.verdict.given_up(self.config.judged_max));
             }
         }
     }

@@ -229,6 +229,7 @@ fn verdict_columns(rows: &[Arc<Verdict>]) -> Vec<ArrayRef> {
         some_reals(rows, |row| Some(row.coverage)),
         texts(rows, |row| findings(&row.findings)),
         texts(rows, |row| findings(&row.affected)),
+        texts(rows, suspects_json),
         texts(rows, structure_json),
         texts(rows, exemplars_json),
         texts(rows, |row| json!(row.confounders).to_string()),
@@ -292,6 +293,20 @@ fn finding_json(finding: &Finding) -> Value {
         "own_share": finding.own_share,
         "why": finding.why,
     })
+}
+
+fn suspects_json(verdict: &Arc<Verdict>) -> String {
+    let rows = verdict.suspects.iter().map(|suspect| {
+        json!({
+            "service": suspect.service,
+            "score_ms": suspect.score_ms,
+            "share": suspect.share,
+            "own_ms": suspect.own_ms,
+            "edge_ms": suspect.edge_ms,
+            "calls_ms": suspect.calls_ms,
+        })
+    });
+    Value::Array(rows.collect()).to_string()
 }
 
 fn structure_json(verdict: &Arc<Verdict>) -> String {

@@ -160,9 +160,8 @@ fn journey(trace: &StitchedTrace, root: &StitchedSpan) -> String {
         let key = |row: &StitchedSpan| row.adjusted_start_ns;
         key(left).cmp(&key(right)).then_with(|| left.span.span_id.cmp(&right.span.span_id))
     });
-    let tail = first.map_or(String::new(), |row| {
-        format!("{FIRST_CALL}{}:{}", row.span.resource.service, row.span.operation)
-    });
+    let tail =
+        first.map_or(String::new(), |row| format!("{FIRST_CALL}{}:{}", row.span.resource.service, row.span.operation));
     format!("{service}:{}{tail}", root.span.operation)
 }
 

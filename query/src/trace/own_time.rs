@@ -96,8 +96,7 @@ pub(super) fn fill(trace: &mut StitchedTrace) {
     let calls: Vec<Intervals> = calls.into_iter().map(Intervals::union).collect();
     for ((row, children), entry) in trace.spans.iter_mut().zip(children).zip(entries) {
         let Some(calls) = calls.get(entry) else { continue };
-        let covered: i64 =
-            Intervals::union(children).spans.iter().map(|(start, end)| calls.within(*start, *end)).sum();
+        let covered: i64 = Intervals::union(children).spans.iter().map(|(start, end)| calls.within(*start, *end)).sum();
         let waiting = calls.within(row.adjusted_start_ns, row.adjusted_end_ns()).saturating_sub(covered);
         row.own_ns = if is_call(row) { 0 } else { row.self_ns.saturating_sub(waiting.max(0)).max(0) };
     }

@@ -175,7 +175,10 @@ impl Attribution {
         self.class = match () {
             () if own => Some(Class::Own),
             () if into => Some(Class::Edge),
-            () if gate.calls.iter().any(|call| call.more) => Some(Class::Induced),
+            // Users and data change calls too; before/after they count only when they cost time.
+            () if gate.calls.iter().any(|call| call.more) && (concurrent || self.total_moved(config)) => {
+                Some(Class::Induced)
+            }
             () if culprit.as_ref().is_some_and(|service| !concurrent || self.mixed.contains(service)) => {
                 self.culprit = culprit;
                 Some(Class::Inherited)
@@ -207,8 +210,7 @@ impl Attribution {
         let judged_excess = self.judged_excess(gate);
         let mixed = self.mixed.clone();
         for other in &mut self.others {
-            let hit =
-                |test: &Option<NodeTest>| test.as_ref().is_some_and(|test| moved(test, config, family));
+            let hit = |test: &Option<NodeTest>| test.as_ref().is_some_and(|test| moved(test, config, family));
             let moved_by_us = concurrent && below.contains(&other.service) && !mixed.contains(&other.service);
             other.class = match () {
                 () if hit(&other.own) && moved_by_us => Some(Class::Induced),

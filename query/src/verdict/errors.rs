@@ -6,6 +6,8 @@
 
 use statrs::function::beta::inv_beta_reg;
 
+use super::sequential::ln_mean;
+
 /// Traces and failed traces of one journey.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct ErrorCounts {
@@ -29,8 +31,9 @@ pub(super) struct ErrorTest {
     pub(super) strata: u64,
 }
 
-/// How many times more often the mixture supposes that the new version fails.
-const ODDS: [f64; 7] = [1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0];
+/// How many times more often the mixture supposes that the new version fails, and each supposition's weight.
+const ODDS: [(f64, f64); 7] =
+    [(1.5, 0.25), (2.0, 0.25), (3.0, 0.2), (5.0, 0.1), (10.0, 0.1), (30.0, 0.05), (100.0, 0.05)];
 /// The bound of the rise is wrong at most this often; either end has half of it.
 const BOUND_ALPHA: f64 = 0.05;
 
@@ -106,10 +109,7 @@ pub(super) fn ln_e_value(strata: &[ErrorCounts]) -> f64 {
         };
         strata.iter().filter(|one| one.traces_before > 0 && one.traces_after > 0).map(of).sum()
     };
-    let logs = ODDS.map(ln_ratio);
-    let largest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let sum: f64 = logs.iter().map(|log| (log - largest).exp()).sum();
-    largest + (sum / 7.0).ln()
+    ln_mean(&ODDS.map(|(odds, weight)| (ln_ratio(odds), weight)))
 }
 
 #[cfg(test)]

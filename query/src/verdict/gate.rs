@@ -31,9 +31,17 @@ pub(super) struct GateCall {
     pub(super) more: bool,
 }
 
+/// Parts of the level for the latency of the whole service, of the calls into it, and of its operations and the calls it makes.
+const LATENCY: [f64; 3] = [0.45, 0.15, 0.1];
+/// Parts of the level for the errors of the whole service, of the calls into it (their errors are the service's), and of its operations.
+const ERRORS: [f64; 3] = [0.2, 0.0, 0.05];
+/// Part of the level for the number of calls that it makes.
+const CALLS: f64 = 0.05;
+
 /// The judged service's nodes and calls.
 #[derive(Debug, Clone)]
 pub(super) struct Gate {
+    service: Arc<str>,
     pub(super) nodes: Vec<GateNode>,
     pub(super) calls: Vec<GateCall>,
 }
@@ -66,22 +74,27 @@ impl Gate {
             let test = node_test::test(journeys, entries_of(table, node), yardstick)?;
             let enough = test.traces.iter().all(|traces| *traces >= config.traces_min);
             let whole = matches!(**node, NodeKey::Service { .. });
-            (enough && (whole || test.varies() || test.errors.is_some_and(|errors| errors.before + errors.after > 0.0))).then(|| GateNode { node: Arc::clone(node), test, slower: false, failing: false })
+            (enough && (whole || test.varies() || test.errors.is_some_and(|errors| errors.before + errors.after > 0.0)))
+                .then(|| GateNode { node: Arc::clone(node), test, slower: false, failing: false })
         });
-        let mut gate = Self { nodes: tested.collect(), calls: calls(table, service, config) };
+        let mut gate =
+            Self { service: Arc::clone(service), nodes: tested.collect(), calls: calls(table, service, config) };
         gate.decide(config);
         gate
     }
 
     /// One family: latency of every node, own errors of every operation, calls of every callee.
+    #[expect(clippy::cast_precision_loss, reason = "a small count")]
     fn decide(&mut self, config: &VerdictConfig) {
         let tuning = tuning(config.planned_traces);
         let error_p = |node: &GateNode| node.test.errors.map_or(1.0, |errors| p_of(errors.ln_e));
         let call_p = |call: &GateCall| p_of(ln_e_value(call.test.z, call.test.information, tuning));
-        let mut p_values: Vec<f64> = self.nodes.iter().map(|node| node.test.p()).collect();
-        p_values.extend(self.nodes.iter().map(error_p));
-        p_values.extend(self.calls.iter().map(call_p));
-        let mut rejected = holm(&p_values, config.alpha).into_iter();
+        let mut hypotheses: Vec<(f64, f64)> =
+            self.nodes.iter().map(|node| (node.test.p(), self.weight(&node.node, LATENCY))).collect();
+        hypotheses.extend(self.nodes.iter().map(|node| (error_p(node), self.weight(&node.node, ERRORS))));
+        let of_calls = CALLS / self.calls.len().max(1) as f64;
+        hypotheses.extend(self.calls.iter().map(|call| (call_p(call), of_calls)));
+        let mut rejected = holm(&hypotheses, config.alpha).into_iter();
         for node in &mut self.nodes {
             node.slower = rejected.next().unwrap_or(false) && node.test.is_material(config);
         }
@@ -93,6 +106,28 @@ impl Gate {
         for call in &mut self.calls {
             call.more = rejected.next().unwrap_or(false) && call.test.is_material();
         }
+    }
+
+    /// A node's part of the level: its kind's, shared by the nodes of that kind.
+    #[expect(clippy::cast_precision_loss, reason = "a small count")]
+    fn weight(&self, node: &NodeKey, [service, into, rest]: [f64; 3]) -> f64 {
+        let kind = |node: &NodeKey| match node {
+            NodeKey::Service { .. } => 0,
+            NodeKey::Edge { callee, .. } if *callee == self.service => 1,
+            _ => 2,
+        };
+        let same = self.nodes.iter().filter(|other| kind(&other.node) == kind(node)).count();
+        let part = match kind(node) {
+            0 => service,
+            1 => into,
+            _ => rest,
+        };
+        part / same.max(1) as f64
+    }
+
+    /// Level of the whole service's own time, when nothing else is rejected.
+    pub(super) fn level(&self, config: &VerdictConfig) -> f64 {
+        config.alpha * LATENCY[0]
     }
 
     /// How many hypotheses the family has.

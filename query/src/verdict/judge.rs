@@ -10,10 +10,12 @@ use super::cohort::{AFTER, ARMS, BEFORE, Cohorts, NodeCell};
 use super::errors::traces_to_bound;
 use super::floors::Floors;
 use super::gate::{Gate, GateNode};
-use super::node_test::{self, INTERVAL_ALPHA, Yardstick};
+use super::node_test::{self, INTERVAL_ALPHA, LOCATION_WEIGHT, Yardstick};
 use super::sequential::{critical_z, ln_e_value, normal_quantile, tuning};
 use super::suspects::Evidences;
-use super::{Baseline, Candidate, Class, Rung, State, StructureChange, Suspect, Verdict, VerdictConfig, rank_test, words};
+use super::{
+    Baseline, Candidate, Class, Rung, State, StructureChange, Suspect, Verdict, VerdictConfig, rank_test, words,
+};
 use crate::measure::{FINE, NodeKey};
 
 mod findings;
@@ -59,7 +61,18 @@ pub fn judge(cohorts: &Cohorts, now: UnixNanos, config: &VerdictConfig) -> Verdi
     let suspects = Evidences::of(&table, Yardstick { stratum_min: config.ranked_min, ..yardstick }).rank();
     let coverage = coverage(&table, &cohorts.key.service, config);
     let baked = now >= cohorts.key.first_seen.saturating_add(config.bake);
-    let case = Case { cohorts, config, comparison, table, floors: floors.clone(), gate, attribution, suspects, coverage, baked };
+    let case = Case {
+        cohorts,
+        config,
+        comparison,
+        table,
+        floors: floors.clone(),
+        gate,
+        attribution,
+        suspects,
+        coverage,
+        baked,
+    };
     let (state, reason) = case.decide();
     case.record(now, state, reason)
 }
@@ -115,6 +128,12 @@ impl Case<'_> {
         };
         if matches!(self.comparison.rung, Rung::A | Rung::B) {
             let level = self.config.alpha;
+            if let Some(other) = self.moved_along(class) {
+                return (
+                    State::Confounded,
+                    format!("{what}, but {other} runs other versions in the two cohorts and may be the reason"),
+                );
+            }
             return (
                 State::Fail,
                 format!("{what}; concurrent traffic of the old version did not ({level} false-alarm rate)"),
@@ -155,6 +174,12 @@ impl Case<'_> {
             return (State::Noisy, format!("{what}, but it is within what the old version varies by itself"));
         }
         (State::Warn, format!("{what}; before/after, and {}", Self::doubt(failing)))
+    }
+
+    /// Another service whose versions differ between the cohorts, when what was found may be its doing: own time is the judged
+    /// service's alone, ways and callees are not.
+    fn moved_along(&self, class: Class) -> Option<&Arc<str>> {
+        matches!(class, Class::Edge | Class::Induced).then(|| self.attribution.mixed.first()).flatten()
     }
 
     /// The service that explains most of a before/after change of which the judged one explains little. One thing changes at a
@@ -263,11 +288,8 @@ impl Case<'_> {
                 words::percent(self.coverage)
             ));
         }
-        let suspicious = self
-            .gate
-            .nodes
-            .iter()
-            .find(|node| node.test.p() < INTERVAL_ALPHA && node.test.is_material(self.config));
+        let suspicious =
+            self.gate.nodes.iter().find(|node| node.test.p() < INTERVAL_ALPHA && node.test.is_material(self.config));
         if let Some(node) = suspicious {
             return Some(format!(
                 "there is some evidence that it is slower: {}",
@@ -306,8 +328,7 @@ impl Case<'_> {
     /// What is still open on one journey.
     fn open_on(&self, journey: &Arc<str>, cells: &Arms) -> Option<String> {
         let alone = std::iter::once((Arc::clone(journey), cells.clone())).collect();
-        let yardstick =
-            Yardstick { config: self.config, floors: &self.floors, stratum_min: self.config.stratum_min };
+        let yardstick = Yardstick { config: self.config, floors: &self.floors, stratum_min: self.config.stratum_min };
         let test = node_test::test(&alone, None, yardstick);
         let Some(test) = test.filter(|test| test.is_harmless(self.config)) else {
             return Some(format!("not yet shown to be harmless on the journey {journey}"));
@@ -321,10 +342,11 @@ impl Case<'_> {
     /// Smallest ratio that would have been found, with the chance of [`POWER`].
     fn mde_ratio(&self) -> Option<f64> {
         let test = &self.gate.service()?.test;
-        #[expect(clippy::cast_precision_loss, reason = "a small count")]
-        let level = self.config.alpha / self.gate.family() as f64;
+        let level = self.gate.level(self.config) * LOCATION_WEIGHT;
         let critical = critical_z(test.information.max(1.0), tuning(self.config.planned_traces), level);
-        let ratio = (1.0 + self.config.material) * ((critical + normal_quantile(POWER)) * test.ln_error).exp();
+        let found = ((critical + normal_quantile(POWER)) * test.ln_error).exp();
+        // What is found must be material too, and a true ratio at the limit looks material only half of the time.
+        let ratio = found.max((1.0 + self.config.material) * (normal_quantile(POWER) * test.ln_error).exp());
         Some(ratio).filter(|ratio| ratio.is_finite())
     }
 
@@ -369,7 +391,7 @@ impl Case<'_> {
         let affected = self.affected();
         let waiting = matches!(state, State::Continue | State::Inconclusive);
         let traces_needed = waiting.then(|| self.traces_needed());
-        let class = matches!(state, State::Fail | State::Warn | State::Inherited | State::Noisy)
+        let class = matches!(state, State::Fail | State::Warn | State::Inherited | State::Noisy | State::Confounded)
             .then_some(self.attribution.class)
             .flatten();
         let mut verdict = Verdict {
@@ -457,7 +479,7 @@ impl Case<'_> {
             .map(words::worst);
         let traces = format!("{} against {} traces", verdict.candidate.traces, verdict.baseline.traces);
         match verdict.state {
-            State::Fail | State::Warn | State::Noisy => {
+            State::Fail | State::Warn | State::Noisy | State::Confounded => {
                 let made = if verdict.state == State::Fail { "made it worse" } else { "looks worse" };
                 format!("{who} {made}: {}, {traces}", worst.unwrap_or_else(|| verdict.reason.clone()))
             }
@@ -483,6 +505,7 @@ fn what_would_change(verdict: &Verdict) -> String {
         State::Warn | State::Noisy => {
             "concurrent traffic of both versions (a canary) would turn this into FAIL or PASS".to_owned()
         }
+        State::Confounded => "the same comparison with one version of every other service".to_owned(),
         State::Pass => format!("a ratio above {:.2} on any journey would", verdict.material_ratio),
         State::Inherited => "the service below becoming fast again".to_owned(),
         _ => "traffic of an older version to compare with".to_owned(),

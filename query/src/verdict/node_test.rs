@@ -18,8 +18,10 @@ pub(super) const INTERVAL_ALPHA: f64 = 0.05;
 
 /// Calls into a node may rise by this share before its time is compared call by call.
 const CALLS_TOLERANCE: f64 = 0.1;
+/// Weight of the location test's evidence in a node's.
+pub(super) const LOCATION_WEIGHT: f64 = 0.9;
 /// Evidence of the location test and of the two tail tests counts with these weights; they sum to one.
-const WEIGHTS: [f64; 3] = [0.5, 0.25, 0.25];
+const WEIGHTS: [f64; 3] = [LOCATION_WEIGHT, 0.05, 0.05];
 
 /// Cells of one node by journey.
 pub(super) type Journeys = BTreeMap<Arc<str>, [NodeCell; ARMS]>;

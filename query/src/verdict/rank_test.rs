@@ -212,6 +212,38 @@ mod tests {
         }
     }
 
+    /// Number of ways to each value of U for `n` against `m` distinct values, by counting.
+    fn ways(n: usize, m: usize) -> Vec<f64> {
+        let mut table = vec![vec![vec![1.0_f64]; m + 1]; n + 1];
+        for i in 1..=n {
+            for j in 1..=m {
+                let mut counts = vec![0.0; i * j + 1];
+                // The largest value is a candidate's, above all `i` of the baseline, or a baseline's.
+                table[i][j - 1].iter().enumerate().for_each(|(u, ways)| counts[u + i] += ways);
+                table[i - 1][j].iter().enumerate().for_each(|(u, ways)| counts[u] += ways);
+                table[i][j] = counts;
+            }
+        }
+        table[n][m].clone()
+    }
+
+    /// Scenario: every order of few values, each as likely as any other, by exact counting.
+    /// Guarantees: the mean e-value is at most one, so that the bound holds exactly without any normal approximation.
+    #[test]
+    fn few_traces_are_exact_enough() {
+        use crate::verdict::sequential::{ln_e_value, tuning};
+        for (n, m) in [(10, 10), (10, 40), (40, 10), (15, 41), (25, 25)] {
+            let ways = ways(n, m);
+            let all: f64 = ways.iter().sum();
+            let (pairs, total) = ((n * m) as f64, (n + m) as f64);
+            let variance = (total + 1.0) / (12.0 * pairs);
+            let value =
+                |u: usize| ln_e_value((u as f64 / pairs - 0.5) / variance.sqrt(), 1.0 / variance, tuning(1_000)).exp();
+            let mean: f64 = ways.iter().enumerate().map(|(u, ways)| ways / all * value(u)).sum();
+            assert!(mean <= 1.0 && value(n * m) > 50.0, "{n} {m}: mean {mean}, largest {}", value(n * m));
+        }
+    }
+
     /// Scenario: values that are all the same, all zero, or none.
     /// Guarantees: no evidence, no division by zero.
     #[test]

@@ -358,3 +358,15 @@ pub struct Verdict {
     /// SQL over `spans` that repeats the comparison.
     pub sql: String,
 }
+
+impl Verdict {
+    /// This verdict once its deployment is no longer followed because more than `judged_max` newer ones are: an open one ends.
+    pub(crate) fn given_up(&self, judged_max: usize) -> Self {
+        if self.state != State::Continue {
+            return self.clone();
+        }
+        let reason = format!("no longer judged: {judged_max} newer releases are; until then {}", self.reason);
+        let headline = format!("{} {} stays undecided: {reason}", self.service, self.candidate.version);
+        Self { state: State::Inconclusive, reason, headline, ..self.clone() }
+    }
+}

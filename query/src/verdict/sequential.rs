@@ -9,9 +9,9 @@ use statrs::function::erf::erfc_inv;
 /// Information of a rank test with `n` traces in each cohort: `12 n n / (2 n)`.
 const INFORMATION_PER_TRACE: f64 = 6.0;
 
-/// Parts of the planned traces at which one of the mixture's members is sharpest: a service with fifty times less traffic
-/// than planned for can be judged too. A mean of e-processes is one; it costs ln 3, some 3 % of z at the planned size.
-const MEMBERS: [f64; 3] = [0.02, 0.15, 1.0];
+/// Parts of the planned traces at which one of the mixture's members is sharpest, and their weights: a service with fifty times
+/// less traffic than planned for can be judged too. A weighted mean of e-processes is one.
+const MEMBERS: [(f64, f64); 2] = [(0.03, 0.3), (0.4, 0.7)];
 
 /// The mixture's tuning: each member is sharpest at twelve times its information. Fixed beforehand, it must not follow the data.
 pub(super) type Tuning = [f64; MEMBERS.len()];
@@ -20,7 +20,7 @@ pub(super) type Tuning = [f64; MEMBERS.len()];
 pub(super) fn tuning(planned_traces: u64) -> Tuning {
     #[expect(clippy::cast_precision_loss, reason = "a configured count")]
     let planned = planned_traces.max(1) as f64;
-    MEMBERS.map(|part| INFORMATION_PER_TRACE * planned * part / 12.0)
+    MEMBERS.map(|(part, _)| INFORMATION_PER_TRACE * planned * part / 12.0)
 }
 
 /// Logarithm of the weighted mean of values given by their logarithms; the weights sum to one.
@@ -44,8 +44,9 @@ fn ln_phi(x: f64) -> f64 {
 
 /// Natural logarithm of the e-value.
 pub(super) fn ln_e_value(z: f64, information: f64, tuning: Tuning) -> f64 {
-    let member = |tuning: f64| (ln_e_of_one(z, information, tuning), 1.0 / 3.0);
-    ln_mean(&tuning.map(member))
+    let members =
+        tuning.iter().zip(MEMBERS).map(|(tuning, (_, weight))| (ln_e_of_one(z, information, *tuning), weight));
+    ln_mean(&members.collect::<Vec<_>>())
 }
 
 /// The e-value of one member.
@@ -81,18 +82,20 @@ pub(super) fn normal_quantile(p: f64) -> f64 {
     -std::f64::consts::SQRT_2 * erfc_inv(2.0 * p)
 }
 
-/// Holm: which of the hypotheses are rejected at `alpha` overall.
-pub(super) fn holm(p_values: &[f64], alpha: f64) -> Vec<bool> {
-    let mut order: Vec<usize> = (0..p_values.len()).collect();
-    let p = |at: usize| p_values.get(at).copied().unwrap_or(1.0);
-    order.sort_by(|left, right| p(*left).total_cmp(&p(*right)));
-    let mut rejected = vec![false; p_values.len()];
-    for (rank, at) in order.into_iter().enumerate() {
-        #[expect(clippy::cast_precision_loss, reason = "a small count")]
-        let left = (p_values.len() - rank) as f64;
-        if p(at) > alpha / left {
+/// Holm with weights: which of the hypotheses, given by p-value and weight, are rejected at `alpha` overall. Weights are fixed
+/// beforehand; a hypothesis with twice the weight has twice the level.
+pub(super) fn holm(hypotheses: &[(f64, f64)], alpha: f64) -> Vec<bool> {
+    let mut order: Vec<usize> = (0..hypotheses.len()).collect();
+    let of = |at: usize| hypotheses.get(at).copied().unwrap_or((1.0, 0.0));
+    let scaled = |at: usize| of(at).0 / of(at).1.max(f64::MIN_POSITIVE);
+    order.sort_by(|left, right| scaled(*left).total_cmp(&scaled(*right)));
+    let mut left: f64 = hypotheses.iter().map(|(_, weight)| weight).sum();
+    let mut rejected = vec![false; hypotheses.len()];
+    for at in order {
+        if scaled(at) > alpha / left.max(f64::MIN_POSITIVE) {
             break;
         }
+        left -= of(at).1;
         if let Some(slot) = rejected.get_mut(at) {
             *slot = true;
         }
@@ -111,12 +114,12 @@ mod tests {
     fn the_boundary_is_the_published_one() {
         for (information, alpha) in [(300.0_f64, 0.005_f64), (3_000.0, 0.001), (12_000.0, 0.05)] {
             let tuning = tuning(1_000);
-            let ratio: f64 = tuning[2] / information;
+            let ratio: f64 = tuning[1] / information;
             let closed = ((1.0 + ratio) * ((1.0_f64 + 1.0 / ratio).ln() + 2.0 * (1.0_f64 / (2.0 * alpha)).ln())).sqrt();
-            let found = critical_z(information, [tuning[2]; 3], alpha);
+            let found = critical_z(information, [tuning[1]; 2], alpha);
             assert!((found - closed).abs() < 0.06 * closed, "{found} {closed}");
         }
-        let alone = |information: f64| critical_z(information, [tuning(1_000)[2]; 3], 0.001);
+        let alone = |information: f64| critical_z(information, [500.0; 2], 0.001);
         let mixed = |information: f64| critical_z(information, tuning(1_000), 0.001);
         assert!(mixed(6_000.0) < 1.05 * alone(6_000.0), "{} {}", mixed(6_000.0), alone(6_000.0));
         assert!(mixed(120.0) < 0.65 * alone(120.0), "{} {}", mixed(120.0), alone(120.0));
@@ -145,11 +148,14 @@ mod tests {
         assert!(alarms <= 100, "{alarms} of 2000 at alpha 0.05");
     }
 
-    /// Scenario: the example of Holm's procedure with four hypotheses.
-    /// Guarantees: rejection stops at the first that fails.
+    /// Scenario: the example of Holm's procedure with four hypotheses; two with uneven weights, where 0.03 < 0.05 * 0.8 and then 0.03 < 0.05.
+    /// Guarantees: rejection stops at the first that fails, and weight buys level.
     #[test]
     fn holm_stops_at_the_first_failure() {
-        assert_eq!(holm(&[0.01, 0.04, 0.03, 0.005], 0.05), [true, false, false, true]);
+        let even = [0.01, 0.04, 0.03, 0.005].map(|p| (p, 1.0));
+        assert_eq!(holm(&even, 0.05), [true, false, false, true]);
+        assert_eq!(holm(&[(0.03, 8.0), (0.03, 2.0)], 0.05), [true, true]);
+        assert_eq!(holm(&[(0.03, 5.0), (0.03, 5.0)], 0.05), [false, false]);
         assert_eq!(holm(&[], 0.05), Vec::<bool>::new());
     }
 }

@@ -156,10 +156,8 @@ impl Evidences {
         self.own.insert(Arc::clone(service), 0.0);
         self.structure.insert(Arc::clone(service), 0.0);
         for (edge, calls) in &mut self.calls {
-            let part = f64::max(
-                if edge.1 == *service { into } else { 0.0 },
-                if edge.0 == *service { out } else { 0.0 },
-            );
+            let part =
+                f64::max(if edge.1 == *service { into } else { 0.0 }, if edge.0 == *service { out } else { 0.0 });
             calls.ms *= 1.0 - part;
             calls.hit *= 1.0 - part;
         }
@@ -183,9 +181,8 @@ impl Evidences {
         while ranked.len() < SUSPECTS_MAX {
             let left = names.iter().filter(|name| ranked.iter().all(|known| *known.service != ***name));
             let charged = left.map(|name| (self.charge(name), Arc::clone(name)));
-            let worst = charged.max_by(|left, right| {
-                left.0.score().total_cmp(&right.0.score()).then_with(|| right.1.cmp(&left.1))
-            });
+            let worst = charged
+                .max_by(|left, right| left.0.score().total_cmp(&right.0.score()).then_with(|| right.1.cmp(&left.1)));
             let Some((charge, service)) = worst.filter(|(charge, _)| charge.score() > SHARE_MIN * total) else { break };
             ranked.push(Suspect {
                 service: service.to_string(),

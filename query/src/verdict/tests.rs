@@ -262,11 +262,11 @@ fn another_mix_is_not_a_regression() {
 fn too_little_data_decides_nothing() {
     for factor in [1.0, 3.0] {
         let effect = Effect { charge_factor: factor, ..NOTHING };
-        let verdict = verdict_of(4, effect, 4, 20);
+        let verdict = verdict_of(4, effect, 2, 6);
         assert_eq!(verdict.state, State::Continue, "{verdict:#?}");
         assert!(verdict.traces_needed.is_some_and(|traces| traces > 0) && verdict.seconds_needed.is_some());
         let config = VerdictConfig::default();
-        let records = Shop::new(4).records(&effect, 4, 20);
+        let records = Shop::new(4).records(&effect, 2, 6);
         assert_eq!(judge(&filled(&records, &config), now(4_000), &config).state, State::Inconclusive);
     }
 }
@@ -408,6 +408,122 @@ fn no_effect_never_fails() {
         }
     }
     assert!(false_alarms.is_empty(), "{} of 1200 looks: {false_alarms:?}", false_alarms.len());
+}
+
+/// Scenario: a version three times slower on one operation, and an equal one, with 25 traces on either side.
+/// Guarantees: FAIL; a rank test of so few is not approximate where it matters (see [`rank_test`]).
+#[test]
+fn a_gross_slowdown_shows_in_twenty_traces() {
+    let all_checkouts = |factor| {
+        let mut shop = Shop::new(4);
+        let effect = Effect { charge_factor: factor, checkout_share: 1.0, ..NOTHING };
+        let old = Effect { charge_factor: 1.0, ..effect };
+        let records: Vec<TraceRecord> = (0..50_u64)
+            .map(|number| {
+                let at = START + 60 * SECOND + i64::try_from(number).unwrap() * SECOND;
+                let (version, effect) = if number % 2 == 0 { ("v1", &old) } else { ("v2", &effect) };
+                measure_trace(&stitch(shop.trace(number, at, version, effect))).unwrap().0
+            })
+            .collect();
+        let config = VerdictConfig::default();
+        judge(&filled(&records, &config), now(60), &config)
+    };
+    assert_eq!(all_checkouts(3.0).state, State::Fail);
+    assert_ne!(all_checkouts(1.0).state, State::Fail);
+}
+
+/// Scenario: a tenth of the checkouts through the new version take eight times as long; the median does not move.
+/// Guarantees: FAIL, by the tail.
+#[test]
+fn a_slow_tenth_fails() {
+    let mut shop = Shop::new(21);
+    let records: Vec<TraceRecord> = (0..4_000_u64)
+        .map(|number| {
+            let at = START + 60 * SECOND + i64::try_from(number).unwrap() * SECOND / 40;
+            let new = number % 2 == 1;
+            let factor = if new && number % 20 == 1 { 8.0 } else { 1.0 };
+            let effect = Effect { charge_factor: factor, checkout_share: 1.0, ..NOTHING };
+            let version = if new { "v2" } else { "v1" };
+            measure_trace(&stitch(shop.trace(number, at, version, &effect))).unwrap().0
+        })
+        .collect();
+    let config = VerdictConfig::default();
+    let verdict = judge(&filled(&records, &config), now(160), &config);
+    assert_eq!((verdict.state, verdict.class), (State::Fail, Some(Class::Own)), "{}", verdict.headline);
+    let (before, after) = verdict.findings[0].before_ms.zip(verdict.findings[0].after_ms).unwrap();
+    assert!(after.p50 < 1.2 * before.p50 && after.p95 > 2.0 * before.p95, "{before:?} {after:?}");
+}
+
+/// Scenario: an identical version is ramped from 5 % to 50 % just when load makes everything half as slow again.
+/// Guarantees: the two halves are not held against each other; without blocks of time the new version would look slower.
+#[test]
+fn a_ramp_while_load_changes_is_no_regression() {
+    let mut shop = Shop::new(23);
+    let records: Vec<TraceRecord> = (0..12_000_u64)
+        .map(|number| {
+            let at = START + 60 * SECOND + i64::try_from(number).unwrap() * SECOND / 20;
+            let busy = number >= 6_000;
+            let version = if shop.random.random::<f64>() < if busy { 0.5 } else { 0.05 } { "v2" } else { "v1" };
+            let effect = Effect { charge_factor: if busy { 1.5 } else { 1.0 }, checkout_share: 1.0, ..NOTHING };
+            measure_trace(&stitch(shop.trace(number, at, version, &effect))).unwrap().0
+        })
+        .collect();
+    let config = VerdictConfig::default();
+    let verdict = judge(&filled(&records, &config), now(600), &config);
+    assert_eq!(verdict.baseline.rung, Rung::B);
+    assert!(!matches!(verdict.state, State::Fail | State::Warn), "{}", verdict.headline);
+    let own = verdict.findings.iter().find(|row| row.operation.as_deref() == Some("POST /charge")).unwrap();
+    assert!(own.ratio.unwrap() < 1.05 && own.strata >= 2, "{own:?}");
+}
+
+/// Scenario: a canary whose traces also go through another version of the ledger, and the way to it takes 3 ms longer.
+/// Guarantees: CONFOUNDED with the ledger's name, not FAIL.
+#[test]
+fn two_versions_that_moved_together_are_confounded() {
+    let mut records = Shop::new(24).records(&Effect { gap_ms: 3.0, ..NOTHING }, 40, 60);
+    for record in &mut records {
+        let new = record.version_of("payment", "prod").is_some_and(|version| &**version == "v2");
+        for resource in record.resources.iter_mut().filter(|resource| &*resource.service == "ledger" && new) {
+            *resource = Arc::new(SpanResource { version: "l2".into(), ..(**resource).clone() });
+        }
+    }
+    let config = VerdictConfig::default();
+    let verdict = judge(&filled(&records, &config), now(60), &config);
+    assert_eq!((verdict.state, verdict.class), (State::Confounded, Some(Class::Edge)), "{}", verdict.reason);
+    assert!(verdict.reason.contains("ledger"), "{}", verdict.reason);
+}
+
+/// Scenario: an open verdict and a decided one whose deployments are no longer followed.
+/// Guarantees: the open one ends as INCONCLUSIVE and says why, the other stays.
+#[test]
+fn what_is_given_up_says_so() {
+    let open = verdict_of(4, NOTHING, 2, 6).given_up(32);
+    assert_eq!(open.state, State::Inconclusive);
+    assert!(open.reason.starts_with("no longer judged: 32 newer releases are"), "{}", open.reason);
+    let decided = verdict_of(1, Effect { gap_ms: 3.0, ..NOTHING }, 40, 60);
+    assert_eq!(decided.given_up(32), decided);
+}
+
+/// Scenario: all traffic moves at once to a version three times slower; the callers, the ledger below and it are judged.
+/// Guarantees: it is the first suspect in every verdict, and the callers, whose requests take longer, are not blamed.
+#[test]
+fn before_and_after_the_first_suspect_is_the_culprit() {
+    let config = VerdictConfig::default();
+    let records = Shop::new(22).records(&Effect { charge_factor: 3.0, canary: None, ..NOTHING }, 40, 90);
+    for service in ["payment", "frontend", "ledger"] {
+        let mut cohorts = cohorts_for(service, &config);
+        for record in &records {
+            let mut record = record.clone();
+            let version = if record.start >= now(0) { "v2" } else { "v1" };
+            for resource in record.resources.iter_mut().filter(|resource| *resource.service == *service) {
+                *resource = Arc::new(SpanResource { version: version.into(), ..(**resource).clone() });
+            }
+            cohorts.add(&record);
+        }
+        let verdict = judge(&cohorts, now(90), &config);
+        assert_eq!(verdict.suspects[0].service, "payment", "{service}: {:?}", verdict.suspects);
+        assert_eq!(service == "payment", matches!(verdict.state, State::Fail | State::Warn), "{}", verdict.reason);
+    }
 }
 
 proptest! {

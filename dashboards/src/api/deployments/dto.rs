@@ -116,6 +116,8 @@ pub(crate) struct Verdict {
     coverage: f64,
     findings: Vec<Finding>,
     affected: Vec<Finding>,
+    /// Services of these traces by what they explain of the change, most first, whatever the state.
+    suspects: Vec<Suspect>,
     structure: Vec<StructureChange>,
     exemplars: Vec<Exemplar>,
     confounders: Vec<String>,
@@ -144,6 +146,7 @@ impl From<&verdict::Verdict> for Verdict {
             coverage: verdict.coverage,
             findings: verdict.findings.into_iter().map(Finding::from).collect(),
             affected: verdict.affected.into_iter().map(Finding::from).collect(),
+            suspects: verdict.suspects.into_iter().map(Suspect::from).collect(),
             structure: verdict.structure.into_iter().map(StructureChange::from).collect(),
             exemplars: verdict.exemplars.into_iter().map(Exemplar::from).collect(),
             confounders: verdict.confounders,
@@ -271,6 +274,35 @@ pub(crate) struct Quantiles {
 impl From<verdict::QuantilesMs> for Quantiles {
     fn from(quantiles: verdict::QuantilesMs) -> Self {
         Self { p50: quantiles.p50, p95: quantiles.p95, p99: quantiles.p99 }
+    }
+}
+
+/// A service that may be behind the change.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Suspect {
+    service: String,
+    /// Milliseconds per trace that it explains, less what its callees explain better.
+    score_ms: f64,
+    /// Share of all excess in these traces that it explains.
+    share: f64,
+    /// Milliseconds per trace of its own time.
+    own_ms: f64,
+    /// Milliseconds per trace on the way to and from it.
+    edge_ms: f64,
+    /// Milliseconds per trace of work below it that it adds, or leaves undone.
+    calls_ms: f64,
+}
+
+impl From<verdict::Suspect> for Suspect {
+    fn from(suspect: verdict::Suspect) -> Self {
+        Self {
+            service: suspect.service,
+            score_ms: suspect.score_ms,
+            share: suspect.share,
+            own_ms: suspect.own_ms,
+            edge_ms: suspect.edge_ms,
+            calls_ms: suspect.calls_ms,
+        }
     }
 }
 

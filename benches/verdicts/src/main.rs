@@ -1,0 +1,140 @@
+//! How right verdicts are, measured: labelled faults, equal versions, slowdowns of known size. See README.md.
+
+mod aa;
+mod baselines;
+mod dataset;
+mod deploy;
+mod power;
+mod rca;
+mod shop;
+mod through;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use daytwo_query::EngineConfig;
+use daytwo_query::verdict::VerdictConfig;
+
+use dataset::Folder;
+
+/// Why a measurement could not be made.
+pub type Failure = Box<dyn std::error::Error>;
+
+#[derive(Debug, Parser)]
+#[command(about = "How right verdicts are")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Labelled faults as deployments: recall, precision, localisation, class, time to detect.
+    Rca {
+        /// Folder with cases.jsonl and a Parquet file per set.
+        folder: PathBuf,
+        /// Send the cases as OTLP through the collector's decoder and the engine, all services released at once.
+        #[arg(long)]
+        through_collector: bool,
+        /// Say what was decided in every case.
+        #[arg(long)]
+        verbose: bool,
+    },
+    /// What other numbers in the rule would do to the labelled faults.
+    Sensitivity {
+        /// Folder with cases.jsonl and a Parquet file per set.
+        folder: PathBuf,
+    },
+    /// Equal versions: how often one is called worse.
+    Aa {
+        /// Folder with cases.jsonl and a Parquet file per set; synthetic traffic alone without it.
+        folder: Option<PathBuf>,
+        /// Synthetic deployments.
+        #[arg(long, default_value_t = 100)]
+        runs: u64,
+    },
+    /// Slowdowns of known size at the promised number of traces.
+    Power {
+        /// Deployments of each size.
+        #[arg(long, default_value_t = 100)]
+        runs: u64,
+    },
+    /// The mix of requests shifts by ten points, nothing is slower.
+    Mix {
+        /// Deployments of each size.
+        #[arg(long, default_value_t = 100)]
+        runs: u64,
+    },
+    /// One percentage point more errors.
+    Errors {
+        /// Deployments of each size.
+        #[arg(long, default_value_t = 100)]
+        runs: u64,
+    },
+}
+
+fn labelled(folder: &Folder, through: bool, verbose: bool) -> Result<String, Failure> {
+    if through {
+        return Ok(rca::report(&through::measure(folder, &EngineConfig::default())?, folder.unusable));
+    }
+    let mut said = String::new();
+    let scores = rca::measure(folder, &VerdictConfig::default(), verbose.then_some(&mut said), true)?;
+    Ok(said + &rca::report(&scores, folder.unusable))
+}
+
+/// The rule's numbers, one changed at a time.
+fn variants() -> Vec<(&'static str, VerdictConfig)> {
+    let plain = VerdictConfig::default;
+    vec![
+        ("as shipped", plain()),
+        ("alpha 0.05", VerdictConfig { alpha: 0.05, ..plain() }),
+        ("alpha 0.0005", VerdictConfig { alpha: 0.0005, ..plain() }),
+        ("material 2 %", VerdictConfig { material: 0.02, ..plain() }),
+        ("material 10 %", VerdictConfig { material: 0.10, ..plain() }),
+        ("material 20 %", VerdictConfig { material: 0.20, ..plain() }),
+        ("excess floor 0.1 ms", VerdictConfig { excess_floor: Duration::from_micros(100), ..plain() }),
+        ("excess floor 1 ms", VerdictConfig { excess_floor: Duration::from_millis(1), ..plain() }),
+        ("excess floor 0.2 % of the journey", VerdictConfig { excess_floor_share: 0.002, ..plain() }),
+        ("excess floor 5 % of the journey", VerdictConfig { excess_floor_share: 0.05, ..plain() }),
+        ("20 traces a cohort and journey", VerdictConfig { traces_min: 20, stratum_min: 20, ..plain() }),
+        ("50 traces a cohort, 20 a journey", VerdictConfig { traces_min: 50, stratum_min: 20, ..plain() }),
+        ("ranked from 2 traces", VerdictConfig { ranked_min: 2, ..plain() }),
+        ("ranked from 5 traces", VerdictConfig { ranked_min: 5, ..plain() }),
+        ("ranked from 10 traces", VerdictConfig { ranked_min: 10, ..plain() }),
+        ("planned for 300 traces", VerdictConfig { planned_traces: 300, ..plain() }),
+        ("planned for 3,000 traces", VerdictConfig { planned_traces: 3_000, ..plain() }),
+    ]
+}
+
+fn sensitivity(folder: &Folder) -> Result<String, Failure> {
+    let mut out =
+        "| the rule | AS@1 resource | named resource | AS@1 all | precision | innocents in fault-free windows |\n\
+                   |---|---|---|---|---|---|\n"
+            .to_owned();
+    for (name, config) in variants() {
+        let scores = rca::measure(folder, &config, None, false)?;
+        out.push_str(&format!("| {name} | {} |\n", rca::summary(&scores)));
+    }
+    Ok(out)
+}
+
+fn main() -> Result<(), Failure> {
+    let rule = VerdictConfig::default();
+    let text = match Arguments::parse().command {
+        Command::Rca { folder, through_collector, verbose } => {
+            labelled(&Folder::open(&folder)?, through_collector, verbose)?
+        }
+        Command::Sensitivity { folder } => sensitivity(&Folder::open(&folder)?)?,
+        Command::Aa { folder, runs } => {
+            let folder = folder.map(|folder| Folder::open(&folder)).transpose()?;
+            aa::report(folder.as_ref(), runs, &rule)?
+        }
+        Command::Power { runs } => power::slowdowns(runs, &rule)?,
+        Command::Mix { runs } => power::mix(runs, &rule)?,
+        Command::Errors { runs } => power::errors(runs, &rule)?,
+    };
+    std::io::stdout().lock().write_all(text.as_bytes())?;
+    Ok(())
+}

@@ -1,0 +1,112 @@
+//! Labelled cases as OTLP: encoded, decoded by the collector's own decoder, and followed by the correlation engine.
+//!
+//! Everything was deployed at the instant of the fault: all services go from v1 to v2 at once, as on a release train. That
+//! is harder than one at a time, and it is what an engine sees that has to find its deployments itself. Traces come in as they
+//! ended; the clock is turned by hand and the engine looks every ten seconds.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use daytwo_collector::decode::{self, Limits};
+use daytwo_query::trace::TraceSpan;
+use daytwo_query::verdict::Verdict;
+use daytwo_query::{Correlator, EngineConfig, UnixNanos};
+use daytwo_storage::clock::ManualClock;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
+use prost::Message;
+
+use crate::Failure;
+use crate::dataset::{Case, Folder, Traces, within};
+use crate::deploy::{NEW, OLD};
+use crate::rca::Score;
+
+const SECOND: i64 = 1_000_000_000;
+
+fn attribute(key: &str, value: &str) -> KeyValue {
+    let value = Some(AnyValue { value: Some(Value::StringValue(value.to_owned())) });
+    KeyValue { key: key.to_owned(), value, ..KeyValue::default() }
+}
+
+fn span(span: &TraceSpan) -> Span {
+    Span {
+        trace_id: span.trace_id.as_bytes().to_vec(),
+        span_id: span.span_id.as_bytes().to_vec(),
+        parent_span_id: span.parent_span_id.map_or_else(Vec::new, |parent| parent.as_bytes().to_vec()),
+        name: span.operation.to_string(),
+        kind: span.kind,
+        start_time_unix_nano: u64::try_from(span.start_ns).unwrap_or(0),
+        end_time_unix_nano: u64::try_from(span.end_ns()).unwrap_or(0),
+        ..Span::default()
+    }
+}
+
+/// The body of an export request with the spans of these traces, by service.
+fn body(traces: &[&(i64, Vec<TraceSpan>)], released: i64) -> Vec<u8> {
+    let mut by_process: BTreeMap<(Arc<str>, &str), Vec<Span>> = BTreeMap::new();
+    for (start, spans) in traces {
+        let version = if *start < released { OLD } else { NEW };
+        for one in spans {
+            by_process.entry((Arc::clone(&one.resource.service), version)).or_default().push(span(one));
+        }
+    }
+    let resource = |((service, version), spans): ((Arc<str>, &str), Vec<Span>)| {
+        let attributes = vec![attribute("service.name", &service), attribute("service.version", version)];
+        ResourceSpans {
+            resource: Some(Resource { attributes, ..Resource::default() }),
+            scope_spans: vec![ScopeSpans { spans, ..ScopeSpans::default() }],
+            ..ResourceSpans::default()
+        }
+    };
+    ExportTraceServiceRequest { resource_spans: by_process.into_iter().map(resource).collect() }.encode_to_vec()
+}
+
+/// Verdicts of the engine at the end of the case; windows that lie apart are brought together, so that the clock need not run for hours.
+fn judged(traces: &Traces, case: &Case, config: &EngineConfig) -> Result<BTreeMap<Arc<str>, Verdict>, Failure> {
+    let apart = case.after.0.saturating_sub(case.before.1);
+    let moved: Vec<(i64, Vec<TraceSpan>)> =
+        within(traces, case.before).iter().map(|(start, spans)| later(*start, spans, apart)).collect();
+    let mut all: Vec<&(i64, Vec<TraceSpan>)> = moved.iter().chain(within(traces, case.after)).collect();
+    let ended = |trace: &(i64, Vec<TraceSpan>)| trace.1.iter().map(TraceSpan::end_ns).max().unwrap_or(trace.0);
+    all.sort_by_key(|trace| (ended(trace), trace.0));
+    let start = case.before.0.saturating_add(apart);
+    let clock = Arc::new(ManualClock::at(UnixNanos(start)));
+    let engine = Correlator::new(config.clone(), Arc::<ManualClock>::clone(&clock));
+    let mut rest = all.into_iter().peekable();
+    let mut now = start;
+    while now < case.after.1.saturating_add(20 * SECOND) {
+        let mut ready = Vec::new();
+        while let Some(trace) = rest.next_if(|trace| ended(trace) < now.saturating_add(SECOND)) {
+            ready.push(trace);
+        }
+        clock.advance(Duration::from_secs(1));
+        now = now.saturating_add(SECOND);
+        if !ready.is_empty() {
+            engine.observe(&decode::protobuf(&body(&ready, case.after.0), UnixNanos(now), &Limits::default())?.batch);
+        }
+        engine.tick();
+    }
+    let newest = engine.verdicts().into_iter().filter(|verdict| verdict.candidate.version == NEW);
+    Ok(newest.map(|verdict| (verdict.service.as_str().into(), (*verdict).clone())).collect())
+}
+
+fn later(start: i64, spans: &[TraceSpan], by: i64) -> (i64, Vec<TraceSpan>) {
+    let move_one = |span: &TraceSpan| TraceSpan { start_ns: span.start_ns.saturating_add(by), ..span.clone() };
+    (start.saturating_add(by), spans.iter().map(move_one).collect())
+}
+
+/// Scores by set and class.
+pub fn measure(folder: &Folder, config: &EngineConfig) -> Result<BTreeMap<String, Score>, Failure> {
+    let mut scores: BTreeMap<String, Score> = BTreeMap::new();
+    for set in folder.sets() {
+        let traces = folder.traces(set)?;
+        for case in folder.cases.iter().filter(|case| case.set == set) {
+            let verdicts = judged(&traces, case, config)?;
+            scores.entry(format!("{set} {}", case.class)).or_default().add(case, &verdicts);
+        }
+    }
+    Ok(scores)
+}
