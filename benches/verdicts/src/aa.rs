@@ -114,7 +114,7 @@ fn synthetic(runs: u64, seconds: i64, per_second: i64, canary: bool, config: &Ve
 }
 
 /// The table.
-pub fn report(folder: Option<&Folder>, runs: u64, config: &VerdictConfig) -> Result<String, Failure> {
+pub(crate) fn report(folder: Option<&Folder>, runs: u64, config: &VerdictConfig) -> Result<String, Failure> {
     let mut out = String::new();
     writeln!(
         out,

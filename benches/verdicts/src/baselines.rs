@@ -5,14 +5,16 @@ use std::sync::Arc;
 
 use daytwo_query::trace::TraceSpan;
 
+/// Service and operation.
+type Operation = (Arc<str>, Arc<str>);
 type Durations = BTreeMap<Arc<str>, Vec<f64>>;
 type Windows<'a> = [&'a [(i64, Vec<TraceSpan>)]; 2];
 
 /// The rivals: by difference of p95, by its ratio, by Mann-Whitney on raw durations, and TraceRCA as RCAEval has it.
-pub const NAMES: [&str; 4] = ["p95 difference", "p95 ratio", "Mann-Whitney, raw", "TraceRCA"];
+pub(crate) const NAMES: [&str; 4] = ["p95 difference", "p95 ratio", "Mann-Whitney, raw", "TraceRCA"];
 
 /// Services by suspicion, most first, of every rival.
-pub fn rankings(windows: Windows<'_>) -> [Vec<Arc<str>>; 4] {
+pub(crate) fn rankings(windows: Windows<'_>) -> [Vec<Arc<str>>; 4] {
     let [before, after] = windows.map(durations);
     let each = |score: &dyn Fn(&[f64], &[f64]) -> f64| -> Vec<Arc<str>> {
         let both = before.iter().filter_map(|(service, old)| Some((service, score(old, after.get(service)?))));
@@ -61,8 +63,8 @@ fn mann_whitney_z(before: &[f64], after: &[f64]) -> f64 {
 
 /// Mean and standard deviation of every operation before.
 #[expect(clippy::cast_precision_loss, reason = "counts of spans")]
-fn normal(traces: &[(i64, Vec<TraceSpan>)]) -> BTreeMap<(Arc<str>, Arc<str>), (f64, f64)> {
-    let mut sums: BTreeMap<(Arc<str>, Arc<str>), (f64, f64, f64)> = BTreeMap::new();
+fn normal(traces: &[(i64, Vec<TraceSpan>)]) -> BTreeMap<Operation, (f64, f64)> {
+    let mut sums: BTreeMap<Operation, (f64, f64, f64)> = BTreeMap::new();
     for span in traces.iter().flat_map(|(_, spans)| spans) {
         let key = (Arc::clone(&span.resource.service), Arc::clone(&span.operation));
         let sum = sums.entry(key).or_default();

@@ -19,41 +19,41 @@ use serde_json::Value;
 use crate::Failure;
 
 /// Start and past-the-end of a window, nanoseconds since the Unix epoch.
-pub type Window = (i64, i64);
+pub(crate) type Window = (i64, i64);
 
 /// Traces by start.
-pub type Traces = Vec<(i64, Vec<TraceSpan>)>;
+pub(crate) type Traces = Vec<(i64, Vec<TraceSpan>)>;
 
 /// One labelled case.
 #[derive(Debug, Clone)]
-pub struct Case {
+pub(crate) struct Case {
     /// Which set of traces it is in.
-    pub set: String,
+    pub(crate) set: String,
     /// The service that was made faulty; `None` when nothing was.
-    pub culprit: Option<String>,
+    pub(crate) culprit: Option<String>,
     /// The fault, `aa` for none.
-    pub fault: String,
+    pub(crate) fault: String,
     /// `resource`, `code` or `aa`.
-    pub class: String,
+    pub(crate) class: String,
     /// Before the fault.
-    pub before: Window,
+    pub(crate) before: Window,
     /// During it.
-    pub after: Window,
+    pub(crate) after: Window,
 }
 
 /// A folder of labelled traces.
 #[derive(Debug)]
-pub struct Folder {
+pub(crate) struct Folder {
     path: PathBuf,
     /// The cases that have enough traces to be judged.
-    pub cases: Vec<Case>,
+    pub(crate) cases: Vec<Case>,
     /// Cases left out because a window has fewer than 50 traces.
-    pub unusable: usize,
+    pub(crate) unusable: usize,
 }
 
 impl Folder {
     /// Reads the list of cases.
-    pub fn open(path: &Path) -> Result<Self, Failure> {
+    pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
         let text = std::fs::read_to_string(path.join("cases.jsonl"))?;
         let lines: Vec<Value> = text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
         let faults = lines.iter().filter(|line| line["kind"] == "fault").count();
@@ -63,12 +63,12 @@ impl Folder {
     }
 
     /// The names of the sets.
-    pub fn sets(&self) -> BTreeSet<&str> {
+    pub(crate) fn sets(&self) -> BTreeSet<&str> {
         self.cases.iter().map(|case| case.set.as_str()).collect()
     }
 
     /// The traces of a set.
-    pub fn traces(&self, set: &str) -> Result<Traces, Failure> {
+    pub(crate) fn traces(&self, set: &str) -> Result<Traces, Failure> {
         read(&self.path.join(format!("{set}.parquet")))
     }
 }
@@ -88,7 +88,7 @@ fn case(line: &Value) -> Option<Case> {
 }
 
 /// Traces that start within a window.
-pub fn within(traces: &Traces, window: Window) -> &[(i64, Vec<TraceSpan>)] {
+pub(crate) fn within(traces: &Traces, window: Window) -> &[(i64, Vec<TraceSpan>)] {
     let from = traces.partition_point(|(start, _)| *start < window.0);
     let to = traces.partition_point(|(start, _)| *start < window.1);
     traces.get(from..to.max(from)).unwrap_or_default()

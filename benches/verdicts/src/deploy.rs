@@ -12,30 +12,30 @@ use daytwo_query::verdict::{Class, CohortKey, Cohorts, State, Verdict, VerdictCo
 use crate::dataset::Window;
 
 /// The old version.
-pub const OLD: &str = "v1";
+pub(crate) const OLD: &str = "v1";
 /// The new version.
-pub const NEW: &str = "v2";
+pub(crate) const NEW: &str = "v2";
 
 /// What each trace says, in order.
-pub fn records<'a>(traces: impl Iterator<Item = &'a [TraceSpan]>) -> Vec<TraceRecord> {
+pub(crate) fn records<'a>(traces: impl Iterator<Item = &'a [TraceSpan]>) -> Vec<TraceRecord> {
     traces.filter_map(|spans| measure_trace(&stitch(spans.to_vec()))).map(|(record, _)| record).collect()
 }
 
 /// Services of the records.
-pub fn services(records: &[TraceRecord]) -> BTreeSet<Arc<str>> {
+pub(crate) fn services(records: &[TraceRecord]) -> BTreeSet<Arc<str>> {
     records.iter().flat_map(|record| &record.resources).map(|resource| Arc::clone(&resource.service)).collect()
 }
 
 /// A deployment that can be looked at as its traces come.
 #[derive(Debug)]
-pub struct Deployment<'a> {
+pub(crate) struct Deployment<'a> {
     cohorts: Cohorts,
     config: &'a VerdictConfig,
 }
 
 impl<'a> Deployment<'a> {
     /// A version of `service` that came at `first_seen`.
-    pub fn new(service: &str, first_seen: i64, config: &'a VerdictConfig) -> Self {
+    pub(crate) fn new(service: &str, first_seen: i64, config: &'a VerdictConfig) -> Self {
         let key = CohortKey {
             environment: "".into(),
             service: service.into(),
@@ -47,7 +47,7 @@ impl<'a> Deployment<'a> {
     }
 
     /// Adds a trace through the new version or the old.
-    pub fn add(&mut self, record: &TraceRecord, new: bool) {
+    pub(crate) fn add(&mut self, record: &TraceRecord, new: bool) {
         let service = Arc::clone(&self.cohorts.key().service);
         let mut record = record.clone();
         for resource in record.resources.iter_mut().filter(|resource| resource.service == service) {
@@ -58,19 +58,19 @@ impl<'a> Deployment<'a> {
     }
 
     /// The verdict at an instant.
-    pub fn judge(&self, now: i64) -> Verdict {
+    pub(crate) fn judge(&self, now: i64) -> Verdict {
         judge(&self.cohorts, UnixNanos(now), self.config)
     }
 }
 
 /// The rule with a past as long as from one window's start to the other's.
-pub fn reaching_back(config: &VerdictConfig, before: Window, after: Window) -> VerdictConfig {
+pub(crate) fn reaching_back(config: &VerdictConfig, before: Window, after: Window) -> VerdictConfig {
     let nanos = u64::try_from(after.0.saturating_sub(before.0)).unwrap_or(0);
     VerdictConfig { lookback: Duration::from_nanos(nanos), ..config.clone() }
 }
 
 /// All traffic moves to a new version of `service` at the start of the second window.
-pub fn before_after(
+pub(crate) fn before_after(
     records: &[TraceRecord],
     service: &str,
     before: Window,
@@ -84,13 +84,13 @@ pub fn before_after(
 }
 
 /// Whether a verdict says that its own service is to blame, be it as FAIL or as WARN.
-pub fn names_it(verdict: &Verdict) -> bool {
+pub(crate) fn names_it(verdict: &Verdict) -> bool {
     matches!(verdict.state, State::Fail | State::Warn)
         && matches!(verdict.class, Some(Class::Own | Class::Edge | Class::Induced))
 }
 
 /// Where the verdict's own service stands among its suspects: what time it explains counts before what calls it changed.
-pub fn suspicion(verdict: &Verdict) -> Option<(bool, f64)> {
+pub(crate) fn suspicion(verdict: &Verdict) -> Option<(bool, f64)> {
     let own = verdict.suspects.iter().find(|suspect| suspect.service == verdict.service)?;
     Some((own.calls_ms <= 0.0, own.score_ms))
 }

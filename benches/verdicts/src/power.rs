@@ -27,7 +27,7 @@ fn canary(seed: u64, per_arm: u64, [old, new]: [&Effect; 2], config: &VerdictCon
     let mut deployment = Deployment::new(CULPRIT, START, config);
     let total = i64::try_from(2 * per_arm).unwrap_or(i64::MAX).max(1);
     for number in 0..total {
-        let at = START + (i128::from(SECONDS) * 1_000_000_000 * i128::from(number) / i128::from(total)) as i64;
+        let at = START + SECONDS * (1_000_000_000 / total) * number;
         let through_new = shop.uniform() < 0.5;
         if let Some(record) = shop.trace(at, if through_new { new } else { old }) {
             deployment.add(&record, through_new);
@@ -52,13 +52,13 @@ impl Found {
         let first = verdict.suspects.first().is_some_and(|suspect| suspect.service == CULPRIT);
         self.culprit_first += usize::from(failed && first);
         let blamed = |class: Option<Class>| matches!(class, Some(Class::Own | Class::Edge));
-        let flagged = |name: &&str| verdict.affected.iter().any(|row| row.service == **name && blamed(row.class));
-        self.ancestors += usize::from(ANCESTORS.iter().any(|name| flagged(&name)));
+        let flagged = |name: &str| verdict.affected.iter().any(|row| row.service == name && blamed(row.class));
+        self.ancestors += usize::from(ANCESTORS.iter().any(|name| flagged(name)));
     }
 }
 
 /// Slowdowns of one operation, at the sizes promised for them.
-pub fn slowdowns(runs: u64, config: &VerdictConfig) -> Result<String, Failure> {
+pub(crate) fn slowdowns(runs: u64, config: &VerdictConfig) -> Result<String, Failure> {
     let mut out = String::new();
     writeln!(
         out,
@@ -94,7 +94,7 @@ pub fn slowdowns(runs: u64, config: &VerdictConfig) -> Result<String, Failure> {
 }
 
 /// A shift of the mix by ten points, nothing slower.
-pub fn mix(runs: u64, config: &VerdictConfig) -> Result<String, Failure> {
+pub(crate) fn mix(runs: u64, config: &VerdictConfig) -> Result<String, Failure> {
     let mut out = String::new();
     writeln!(out, "| purchases, old to new | traces a cohort | FAIL | any claim |\n|---|---|---|---|")?;
     for (purchases, per_arm) in [(0.6, 1_000), (0.6, 5_000), (0.9, 5_000)] {
@@ -115,7 +115,7 @@ pub fn mix(runs: u64, config: &VerdictConfig) -> Result<String, Failure> {
 }
 
 /// One percentage point more errors, at the size promised for it.
-pub fn errors(runs: u64, config: &VerdictConfig) -> Result<String, Failure> {
+pub(crate) fn errors(runs: u64, config: &VerdictConfig) -> Result<String, Failure> {
     let mut out = String::new();
     writeln!(out, "| errors, old to new | traces a cohort | FAIL |\n|---|---|---|")?;
     for (errors, per_arm) in [(0.02, 4_567), (0.03, 1_600), (0.01, 4_567)] {

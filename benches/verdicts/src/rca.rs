@@ -21,9 +21,9 @@ const LOOK_NS: i64 = 10_000_000_000;
 
 /// What became of one group of cases.
 #[derive(Debug, Clone, Default)]
-pub struct Score {
+pub(crate) struct Score {
     /// Cases.
-    pub cases: usize,
+    pub(crate) cases: usize,
     named: usize,
     failed: usize,
     first: usize,
@@ -44,7 +44,7 @@ fn expected(fault: &str) -> Class {
 
 impl Score {
     /// Adds a case with the verdicts of all services.
-    pub fn add(&mut self, case: &Case, verdicts: &BTreeMap<Arc<str>, Verdict>) {
+    pub(crate) fn add(&mut self, case: &Case, verdicts: &BTreeMap<Arc<str>, Verdict>) {
         self.cases += 1;
         for (service, verdict) in verdicts {
             let (named, failed) = (names_it(verdict), names_it(verdict) && verdict.state == State::Fail);
@@ -95,7 +95,7 @@ impl Score {
 
 /// A part of a whole in per cent, with both counts.
 #[expect(clippy::cast_precision_loss, reason = "small counts")]
-pub fn share(part: usize, whole: usize) -> String {
+pub(crate) fn share(part: usize, whole: usize) -> String {
     if whole == 0 { "-".to_owned() } else { format!("{:.1} % ({part}/{whole})", 100.0 * part as f64 / whole as f64) }
 }
 
@@ -138,7 +138,7 @@ fn say(case: &Case, verdicts: &BTreeMap<Arc<str>, Verdict>, out: &mut String) ->
 }
 
 /// Scores by set and class, then by set and fault.
-pub fn measure(
+pub(crate) fn measure(
     folder: &Folder,
     config: &VerdictConfig,
     verbose: Option<&mut String>,
@@ -178,11 +178,11 @@ pub fn measure(
 }
 
 /// The head of the table of scores.
-pub const HEAD: &str = "| cases | n | named | named by FAIL | AS@1 | AS@3 | class right | decoys named | precision | precision of FAIL | median time to name |\n\
+pub(crate) const HEAD: &str = "| cases | n | named | named by FAIL | AS@1 | AS@3 | class right | decoys named | precision | precision of FAIL | median time to name |\n\
 |---|---|---|---|---|---|---|---|---|---|---|";
 
 /// The tables.
-pub fn report(scores: &BTreeMap<String, Score>, unusable: usize) -> String {
+pub(crate) fn report(scores: &BTreeMap<String, Score>, unusable: usize) -> String {
     let mut out = format!("{HEAD}\n");
     scores.iter().for_each(|(name, score)| out.push_str(&format!("{}\n", score.row(name))));
     out.push_str(&format!("\n{unusable} cases have fewer than 50 traces in a window and are left out.\n\n"));
@@ -198,7 +198,7 @@ pub fn report(scores: &BTreeMap<String, Score>, unusable: usize) -> String {
 }
 
 /// One line: what a change of the rule's numbers does.
-pub fn summary(scores: &BTreeMap<String, Score>) -> String {
+pub(crate) fn summary(scores: &BTreeMap<String, Score>) -> String {
     let sum = |wanted: &dyn Fn(&str) -> bool| {
         let mut all = Score::default();
         for (_, score) in scores.iter().filter(|(name, _)| name.matches(' ').count() == 1 && wanted(name)) {

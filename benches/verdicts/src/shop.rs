@@ -13,31 +13,31 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use crate::deploy::records;
 
 /// The judged service.
-pub const CULPRIT: &str = "pay";
+pub(crate) const CULPRIT: &str = "pay";
 /// Its ancestors.
-pub const ANCESTORS: [&str; 2] = ["edge", "shop"];
+pub(crate) const ANCESTORS: [&str; 2] = ["edge", "shop"];
 /// When a simulation begins.
-pub const START: i64 = 1_700_000_000_000_000_000;
+pub(crate) const START: i64 = 1_700_000_000_000_000_000;
 
 /// What the new version does.
 #[derive(Debug, Clone, Copy)]
-pub struct Effect {
+pub(crate) struct Effect {
     /// Its charge takes this many times as long ...
-    pub factor: f64,
+    pub(crate) factor: f64,
     /// ... in this share of its traces.
-    pub share: f64,
+    pub(crate) share: f64,
     /// Share of its traces in which it fails.
-    pub errors: f64,
+    pub(crate) errors: f64,
     /// Share of its traces that are purchases, which take much longer than the others.
-    pub purchases: f64,
+    pub(crate) purchases: f64,
 }
 
 /// No effect; 1 % of errors, half of the traces are purchases.
-pub const NONE: Effect = Effect { factor: 1.0, share: 1.0, errors: 0.01, purchases: 0.5 };
+pub(crate) const NONE: Effect = Effect { factor: 1.0, share: 1.0, errors: 0.01, purchases: 0.5 };
 
 /// A seeded source of traces.
 #[derive(Debug)]
-pub struct Shop {
+pub(crate) struct Shop {
     random: StdRng,
     sigma: f64,
     traces: u64,
@@ -50,12 +50,12 @@ struct Builder {
 
 impl Shop {
     /// A shop whose own times have this standard deviation of their logarithm.
-    pub fn new(seed: u64, sigma: f64) -> Self {
+    pub(crate) fn new(seed: u64, sigma: f64) -> Self {
         Self { random: StdRng::seed_from_u64(seed), sigma, traces: 0 }
     }
 
     /// A uniform number below one.
-    pub fn uniform(&mut self) -> f64 {
+    pub(crate) fn uniform(&mut self) -> f64 {
         self.random.random()
     }
 
@@ -67,7 +67,7 @@ impl Shop {
     }
 
     /// The next trace, which starts at `at`.
-    pub fn trace(&mut self, at: i64, effect: &Effect) -> Option<TraceRecord> {
+    pub(crate) fn trace(&mut self, at: i64, effect: &Effect) -> Option<TraceRecord> {
         self.traces += 1;
         let purchase = self.uniform() < effect.purchases;
         let (root, operation, median) =

@@ -99,7 +99,7 @@ fn later(start: i64, spans: &[TraceSpan], by: i64) -> (i64, Vec<TraceSpan>) {
 }
 
 /// Scores by set and class.
-pub fn measure(folder: &Folder, config: &EngineConfig) -> Result<BTreeMap<String, Score>, Failure> {
+pub(crate) fn measure(folder: &Folder, config: &EngineConfig) -> Result<BTreeMap<String, Score>, Failure> {
     let mut scores: BTreeMap<String, Score> = BTreeMap::new();
     for set in folder.sets() {
         let traces = folder.traces(set)?;

@@ -25,6 +25,9 @@ const SHARE_MIN: f64 = 0.01;
 /// Calls per trace may change by this share, and by this many, before it counts.
 const CALLS_CHANGE_MIN: (f64, f64) = (0.2, 0.2);
 
+/// Caller and callee.
+type Edge = (Arc<str>, Arc<str>);
+
 /// Excess of one node.
 #[derive(Debug, Clone, Copy, Default)]
 struct Evidence {
@@ -40,7 +43,7 @@ struct Evidence {
 #[derive(Debug, Default)]
 pub(super) struct Evidences {
     own: BTreeMap<Arc<str>, f64>,
-    calls: BTreeMap<(Arc<str>, Arc<str>), Evidence>,
+    calls: BTreeMap<Edge, Evidence>,
     /// Work below that a service adds by calling more, or leaves undone by calling less.
     structure: BTreeMap<Arc<str>, f64>,
 }
@@ -113,7 +116,7 @@ impl Evidences {
     }
 
     /// Share of the calls that a service takes (or makes) which moved.
-    fn moved_share(&self, of: impl Fn(&(Arc<str>, Arc<str>)) -> bool) -> f64 {
+    fn moved_share(&self, of: impl Fn(&Edge) -> bool) -> f64 {
         let (mut moved, mut all) = (0.0, 0.0);
         for (_, calls) in self.calls.iter().filter(|(edge, _)| of(edge)) {
             moved += calls.hit * calls.calls;
@@ -125,12 +128,12 @@ impl Evidences {
     fn charge(&self, service: &Arc<str>) -> Charge {
         let into = self.moved_share(|edge| edge.1 == *service);
         let out = self.moved_share(|edge| edge.0 == *service);
-        let sum = |of: &dyn Fn(&(Arc<str>, Arc<str>)) -> bool| -> f64 {
+        let sum = |of: &dyn Fn(&Edge) -> bool| -> f64 {
             self.calls.iter().filter(|(edge, _)| of(edge)).map(|(_, calls)| calls.ms).sum()
         };
         let edges = into * sum(&|edge| edge.1 == *service) + out * sum(&|edge| edge.0 == *service);
         let below = self.below(service);
-        let apart = |edge: &(Arc<str>, Arc<str>)| edge.0 != *service && below.contains(&edge.0);
+        let apart = |edge: &Edge| edge.0 != *service && below.contains(&edge.0);
         let own_below: f64 = below.iter().filter_map(|name| self.own.get(name)).sum();
         let of = |map: &BTreeMap<Arc<str>, f64>| map.get(service).copied().unwrap_or(0.0);
         Charge { own: of(&self.own), edges, structure: of(&self.structure), below: own_below + sum(&apart) }
