@@ -32,7 +32,7 @@ fn foreign_types_stop_at_their_crate() {
     let owners: BTreeMap<&str, &[&str]> = BTreeMap::from([
         ("datafusion", &["daytwo-query"] as &[&str]),
         ("deltalake-core", &["daytwo-storage"]),
-        ("opentelemetry-proto", &["daytwo-collector", "daytwo-traffic", "daytwo-bench-ingest"]),
+        ("opentelemetry-proto", &["daytwo-collector", "daytwo-traffic", "daytwo-bench-ingest", "daytwo-verdicts"]),
         ("tonic", &["daytwo-collector", "daytwo-traffic", "daytwo-bench-ingest"]),
         ("axum", &["daytwo-collector", "daytwo-dashboards"]),
     ]);
