@@ -68,6 +68,7 @@ fn storage(rules: &mut Rules, config: &Config) {
         "must be 0 or between 1MiB and 16GiB",
     );
     rules.time("storage.vacuum_after", storage.vacuum_after, Duration::ZERO, day);
+    kept(rules, config);
     let fits = storage.flush_bytes.0 <= storage.buffer_bytes_max.0 / 2;
     rules.check(
         "storage.flush_bytes",
@@ -75,6 +76,22 @@ fn storage(rules: &mut Rules, config: &Config) {
         fits,
         "must be at most half of storage.buffer_bytes_max, so that spans are taken while others are flushed",
     );
+}
+
+/// An hour is the least that is kept, for that is what files are by.
+fn kept(rules: &mut Rules, config: &Config) {
+    let storage = &config.storage;
+    let hour = Duration::from_secs(3600);
+    let ages =
+        storage.retention_by_service.iter().map(|(name, age)| (format!("storage.retention_by_service.{name}"), *age));
+    for (key, age) in ages.chain([("storage.retention".to_owned(), storage.retention)]) {
+        rules.check(&key, format!("\"{age}\""), age.0.is_zero() || age.0 >= hour, "must be 0 or at least 1h");
+    }
+    let percent = storage.retention_disk_percent;
+    rules.check("storage.retention_disk_percent", percent, percent <= 95, "must be at most 95");
+    let (every, most) = (storage.scrub_interval, Duration::from_secs(365 * 86_400));
+    let holds = every.0.is_zero() || (hour..=most).contains(&every.0);
+    rules.check("storage.scrub_interval", format!("\"{every}\""), holds, "must be 0 or between 1h and 365d");
 }
 
 fn addresses(rules: &mut Rules, config: &Config) {

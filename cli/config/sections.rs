@@ -1,5 +1,6 @@
 //! The sections and their keys. A section's defaults are those of the part that it configures.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -34,6 +35,11 @@ pub(crate) struct StorageSection {
     pub(crate) dedup_window: Span,
     pub(crate) compaction_target_bytes: ByteSize,
     pub(crate) vacuum_after: Span,
+    pub(crate) retention: Span,
+    pub(crate) retention_disk_percent: u8,
+    pub(crate) scrub_interval: Span,
+    pub(crate) scrub_bytes_per_second: ByteSize,
+    pub(crate) retention_by_service: BTreeMap<String, Span>,
 }
 
 impl Default for StorageSection {
@@ -48,6 +54,11 @@ impl Default for StorageSection {
             dedup_window: Span(config.dedup_window),
             compaction_target_bytes: ByteSize(config.compaction_target_bytes),
             vacuum_after: Span(config.vacuum_after),
+            retention: Span(config.retention),
+            retention_disk_percent: config.retention_disk_percent,
+            scrub_interval: Span(config.scrub_interval),
+            scrub_bytes_per_second: ByteSize(config.scrub_bytes_per_second),
+            retention_by_service: BTreeMap::new(),
         }
     }
 }
@@ -64,6 +75,11 @@ impl StorageSection {
             dedup_window: self.dedup_window.0,
             compaction_target_bytes: self.compaction_target_bytes.0,
             vacuum_after: self.vacuum_after.0,
+            retention: self.retention.0,
+            retention_disk_percent: self.retention_disk_percent,
+            scrub_interval: self.scrub_interval.0,
+            scrub_bytes_per_second: self.scrub_bytes_per_second.0,
+            retention_by_service: self.retention_by_service.iter().map(|(name, age)| (name.clone(), age.0)).collect(),
             ..StorageConfig::default()
         }
     }
@@ -273,6 +289,27 @@ pub(super) const KEYS: &[(&str, &str, &str)] = &[
         "storage",
         "vacuum_after",
         "How long other engines may go on reading a file that was merged into another or expired; then it is removed.\nRaise it when queries of theirs run longer and stop at a missing file. A disk that runs full does not wait.",
+    ),
+    (
+        "storage",
+        "retention",
+        "How long spans are kept after their reception; 0 keeps them. Whole files go, an hour at a time.\nNothing goes while the clock is more than a day past the latest time that was seen, until it has advanced for an hour.",
+    ),
+    (
+        "storage",
+        "retention_disk_percent",
+        "Percent of the disk that may be in use, by whomever, before the oldest spans go; 0 looks at no disk.",
+    ),
+    (
+        "storage",
+        "scrub_interval",
+        "How often every file is read and compared with the hash it was written with; 0 never does.",
+    ),
+    ("storage", "scrub_bytes_per_second", "How fast files are read for that, at most; 0 reads none."),
+    (
+        "storage",
+        "retention_by_service",
+        "Services whose spans are kept for another time than `retention`, as in { checkout = \"90d\", probe = \"1d\" }; 0 keeps them.\nSpans of a service leave a file once they are at least half of it, or with the whole file.",
     ),
     ("collector", "grpc_addr", "OTLP/gRPC. Port 0 takes a free port; see --addr-file."),
     ("collector", "http_addr", "OTLP/HTTP: protobuf and JSON at /v1/traces."),

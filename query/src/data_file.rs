@@ -113,6 +113,11 @@ impl OpenFile {
         self.footer_bytes.saturating_add(prints)
     }
 
+    /// Whether the file has been removed from the disk.
+    fn is_gone(&self) -> bool {
+        self.source.file.metadata().is_ok_and(|metadata| std::os::unix::fs::MetadataExt::nlink(&metadata) == 0)
+    }
+
     fn touch(&self, tick: u64) {
         self.last_used.store(tick, Ordering::Relaxed);
     }

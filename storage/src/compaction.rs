@@ -20,7 +20,7 @@ use crate::failpoint::{Point, hit, pass};
 use crate::flush::stopped;
 use crate::partition::hour_end;
 use crate::table::{Purpose, Transaction};
-use crate::{DataFile, Result};
+use crate::{DataFile, Result, UnixNanos};
 use merge::Merged;
 use plan::Barriers;
 pub(crate) use plan::Policy;
@@ -28,6 +28,9 @@ use source::Unreadable;
 
 /// An hour counts as over this long after its end: what was received in it has been flushed by then, as a rule.
 const SETTLING: Duration = Duration::from_secs(120);
+
+/// Without commits, hours that ended are looked for this often.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 /// The one that compacts.
 #[derive(Debug)]
@@ -37,6 +40,8 @@ pub(crate) struct Compactor {
     /// Held during a merge, so that two do not work on the same files.
     merging: tokio::sync::Mutex<()>,
     barriers: Mutex<Barriers>,
+    /// The version of the table, and when, that had nothing worth merging.
+    idle: Mutex<Option<(u64, UnixNanos)>>,
     cancelled: Arc<AtomicBool>,
     counters: Counters,
 }
@@ -95,6 +100,7 @@ impl Compactor {
             policy,
             merging: tokio::sync::Mutex::default(),
             barriers: Mutex::default(),
+            idle: Mutex::default(),
             cancelled: Arc::default(),
             counters: Counters::default(),
         }
@@ -102,6 +108,12 @@ impl Compactor {
 
     fn barriers(&self) -> MutexGuard<'_, Barriers> {
         self.barriers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether nothing can have come up since the last look: no commit, and no hour that ended.
+    fn is_still_idle(&self, version: u64, now: UnixNanos) -> bool {
+        let idle = *self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.is_some_and(|(then, at)| then == version && at <= now && now.since(at) < LOOK_EVERY)
     }
 
     /// Merges this file no more, for one that cannot be read although it is as it was written.
@@ -122,10 +134,15 @@ impl Compactor {
         let _one_at_a_time = self.merging.lock().await;
         let (inputs, table_dir) = {
             let table = self.committer.lock().await?;
-            let over = self.committer.clock.now().saturating_sub(SETTLING);
+            let now = self.committer.clock.now();
+            if self.is_still_idle(table.version(), now) {
+                return Ok(Outcome::Idle);
+            }
+            let over = now.saturating_sub(SETTLING);
             let is_over = |hour: &str| hour_end(hour).is_some_and(|end| end <= over);
             let barriers = self.barriers().clone();
             let Some(chosen) = plan::choose(table.files(), self.policy, is_over, &barriers) else {
+                *self.idle.lock().unwrap_or_else(PoisonError::into_inner) = Some((table.version(), now));
                 return Ok(Outcome::Idle);
             };
             let inputs = chosen.into_iter().map(|file| source::Input { hash: table.content_hash(&file.path), file });

@@ -1,5 +1,6 @@
 //! Settings of the store: plain values; components such as the clock are constructor arguments.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -24,6 +25,16 @@ pub struct StorageConfig {
     pub compaction_keep_rows: u64,
     /// How long other engines may still read a file that counts no more.
     pub vacuum_after: Duration,
+    /// How long spans are kept after their reception; zero keeps them.
+    pub retention: Duration,
+    /// Services whose spans are kept for another time; zero keeps them.
+    pub retention_by_service: BTreeMap<String, Duration>,
+    /// Percent of the disk that may be in use before the oldest spans go; 0 looks at no disk.
+    pub retention_disk_percent: u8,
+    /// How often every file is read and compared with its hash; zero never does.
+    pub scrub_interval: Duration,
+    /// Bytes a second that are read for it at most.
+    pub scrub_bytes_per_second: u64,
 }
 
 impl StorageConfig {
@@ -45,6 +56,11 @@ impl Default for StorageConfig {
             compaction_target_bytes: 128 << 20,
             compaction_keep_rows: 16 << 10,
             vacuum_after: Duration::from_secs(3600),
+            retention: Duration::from_secs(30 * 86_400),
+            retention_by_service: BTreeMap::new(),
+            retention_disk_percent: 0,
+            scrub_interval: Duration::from_secs(7 * 86_400),
+            scrub_bytes_per_second: 19 << 20,
         }
     }
 }

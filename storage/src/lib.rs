@@ -35,7 +35,9 @@ mod orphans;
 mod parquet;
 mod partition;
 mod quarantine;
+mod retention;
 pub mod schema;
+mod scrubber;
 mod store;
 mod table;
 #[cfg(any(test, feature = "testing"))]
@@ -50,6 +52,8 @@ pub use config::StorageConfig;
 pub use disk::{DiskLevel, DiskStatus};
 pub use error::{Result, StorageError};
 pub use id::{SpanId, TraceId};
+pub use retention::RetentionStatus;
+pub use scrubber::ScrubStatus;
 pub use store::{
     Committed, DataFile, Frame, PayloadCompression, PayloadFormat, Pressure, Replay, Snapshot, Store, StoreStatus,
     Verified,

@@ -31,6 +31,8 @@ use crate::fs::Fs;
 use crate::index::Keeper;
 use crate::lock::FolderLock;
 use crate::quarantine::{Quarantine, sidecar};
+use crate::retention::Retention;
+use crate::scrubber::Scrubber;
 use crate::table::{self, Table};
 use crate::wal::frame;
 use crate::wal::health::Health;
@@ -63,6 +65,8 @@ struct Writing {
     committer: Arc<Committer>,
     flusher: Flusher,
     compactor: Compactor,
+    retention: Arc<Retention>,
+    scrubber: Scrubber,
 }
 
 /// What the writer thread and the background tasks hold too.
@@ -219,6 +223,14 @@ impl Store {
     pub async fn compact(&self) -> Result<()> {
         while self.shared.compact().await? {}
         Ok(())
+    }
+
+    /// Lets go what is kept no longer, if the clock can be believed.
+    ///
+    /// # Errors
+    /// What kept the commit from being written; the spans stay.
+    pub async fn expire(&self) -> Result<()> {
+        self.shared.expire().await
     }
 
     /// Removes files that no list names any more and that nobody can be reading.
@@ -381,6 +393,8 @@ impl Shared {
             index_failures: self.keeper.failed(),
             compaction: self.writing.as_ref().map(|writing| writing.compactor.status()).unwrap_or_default(),
             vacuum: self.writing.as_ref().map(|writing| writing.committer.vacuum.status()).unwrap_or_default(),
+            retention: self.writing.as_ref().map(|writing| writing.retention.status()).unwrap_or_default(),
+            scrub: self.writing.as_ref().map(|writing| writing.scrubber.status()).unwrap_or_default(),
             disk: self.disk.status(),
         }
     }

@@ -9,6 +9,8 @@
 
 mod actions;
 mod commit;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod fixture;
 mod synced_store;
 
 pub(crate) use commit::{Purpose, Settled, Transaction};
@@ -126,6 +128,11 @@ impl Table {
     /// Folder of the table.
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// Its version: one more with each commit.
+    pub(crate) fn version(&self) -> u64 {
+        self.version
     }
 
     /// The committed files.

@@ -30,3 +30,12 @@ pub fn file_properties() -> parquet::file::properties::WriterProperties {
 pub fn index_bytes<'a>(batches: impl IntoIterator<Item = &'a crate::SpanBatch>) -> crate::Result<usize> {
     crate::index::size_of_built(batches)
 }
+
+/// Makes a data folder with the Delta log of `minutes` of work: a commit a minute, a merge an hour, data files that only look
+/// like some. Returns the number of commits.
+///
+/// # Errors
+/// As a commit.
+pub async fn log_of(data_dir: &std::path::Path, clock: &dyn crate::Clock, minutes: u64) -> crate::Result<u64> {
+    crate::table::fixture::write(data_dir, clock, minutes).await
+}

@@ -16,7 +16,8 @@ use bytes::Bytes;
 use daytwo_traffic::{Corpus, CorpusConfig, Model, ModelConfig};
 
 pub use replay::{Replayed, replay};
-pub use stage::{BenchError, Stage};
+pub use stage::{BenchError, Stage, to_arrow};
+pub use store::frame;
 
 /// Requests to decode, and what they hold.
 #[derive(Debug)]

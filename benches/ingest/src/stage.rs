@@ -102,7 +102,10 @@ fn prost_only(bodies: &[Bytes]) -> Result<Done, BenchError> {
 }
 
 /// Decodes a request with our decoder.
-pub(crate) fn to_arrow(body: &[u8]) -> Result<SpanBatch, BenchError> {
+///
+/// # Errors
+/// [`BenchError::Decode`].
+pub fn to_arrow(body: &[u8]) -> Result<SpanBatch, BenchError> {
     Ok(decode::protobuf(body, RECEIVED, &Limits::default())?.batch)
 }
 

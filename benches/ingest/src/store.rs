@@ -63,7 +63,8 @@ async fn append(store: Arc<Store>, body: Bytes) -> Result<u64, BenchError> {
     }
 }
 
-fn frame(body: &Bytes) -> Frame {
+/// The frame of a request in protobuf.
+pub fn frame(body: &Bytes) -> Frame {
     Frame {
         payload: body.clone(),
         format: PayloadFormat::Protobuf,

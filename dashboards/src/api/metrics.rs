@@ -107,8 +107,48 @@ fn storage(out: &mut Exposition, status: &StoreStatus) {
     out.sample(&[], status.indexes_made);
     out.counter("daytwo_index_failures_total", "Indexes that could not be made; their files are scanned instead.");
     out.sample(&[], status.index_failures);
+    upkeep(out, status);
     out.gauge("daytwo_read_only", "1 while writes are refused.");
     out.sample(&[], u8::from(status.read_only.is_some()));
+}
+
+fn upkeep(out: &mut Exposition, status: &StoreStatus) {
+    let StoreStatus { compaction, vacuum, retention, scrub, disk, .. } = status;
+    out.counter("daytwo_merges_total", "Merges of files that were committed.");
+    out.sample(&[], compaction.runs);
+    out.counter("daytwo_merge_failures_total", "Merges that failed; their files stay as they are.");
+    out.sample(&[], compaction.failures);
+    out.counter("daytwo_merged_files_total", "Files that were merged into others.");
+    out.sample(&[], compaction.files_in);
+    out.counter("daytwo_merged_bytes_total", "Bytes read and written by merges.");
+    out.sample(&[("direction", "in")], compaction.bytes_in);
+    out.sample(&[("direction", "out")], compaction.bytes_out);
+    out.counter("daytwo_reencoded_spans_total", "Spans decoded and encoded again by merges; others are copied.");
+    out.sample(&[], compaction.rows_encoded);
+    out.gauge("daytwo_vacuum_waiting_files", "Files that count no more and wait to be removed.");
+    out.sample(&[], vacuum.waiting_files);
+    out.gauge("daytwo_vacuum_waiting_bytes", "Their bytes.");
+    out.sample(&[], vacuum.waiting_bytes);
+    out.counter("daytwo_vacuumed_files_total", "Files removed because they count no more.");
+    out.sample(&[], vacuum.removed_files);
+    out.counter("daytwo_expired_files_total", "Files whose spans are kept no longer.");
+    out.sample(&[], retention.expired_files);
+    out.counter("daytwo_expired_spans_total", "Spans that are kept no longer.");
+    out.sample(&[], retention.expired_rows);
+    out.gauge("daytwo_expiry_suspended", "1 while nothing expires by age because the clock jumped.");
+    out.sample(&[], u8::from(retention.suspended));
+    out.counter("daytwo_scrub_passes_total", "Passes over all files, each compared with its hash.");
+    out.sample(&[], scrub.passes);
+    out.counter("daytwo_scrubbed_bytes_total", "Bytes read for that.");
+    out.sample(&[], scrub.bytes);
+    out.counter("daytwo_scrub_damaged_files_total", "Files that were not what was written.");
+    out.sample(&[], scrub.damaged);
+    out.gauge("daytwo_disk_used_bytes", "Bytes in use of the data folder's file system, by whomever.");
+    out.sample(&[], disk.used_bytes);
+    out.gauge("daytwo_disk_free_bytes", "Bytes that may still be written to it.");
+    out.sample(&[], disk.free_bytes);
+    out.gauge("daytwo_disk_level", "0 with room, 1 when it runs full, 2 while requests are shed for it.");
+    out.sample(&[], disk.level as u8);
 }
 
 fn queries(out: &mut Exposition, status: &QueryStatus) {

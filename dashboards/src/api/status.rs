@@ -8,7 +8,7 @@ use axum::{Json, Router};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use daytwo_query::{EngineStatus, QueryStatus, StoreStatus};
+use daytwo_query::{DiskLevel, EngineStatus, QueryStatus, StoreStatus};
 
 use super::{Freshness, nanos};
 use crate::state::AppState;
@@ -84,6 +84,34 @@ pub(crate) struct Storage {
     quarantined_files: u64,
     flushes: u64,
     flush_failures: u64,
+    upkeep: Upkeep,
+}
+
+/// What keeps files few, old spans from staying and the disk from running full. Counters are since start.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Upkeep {
+    /// Merges of files that were committed.
+    merges: u64,
+    merge_failures: u64,
+    merged_files: u64,
+    merged_bytes_in: u64,
+    merged_bytes_out: u64,
+    /// Spans decoded and encoded again by merges; others are copied.
+    reencoded_spans: u64,
+    /// Files that count no more and wait to be removed.
+    vacuum_waiting_files: u64,
+    vacuum_waiting_bytes: u64,
+    vacuumed_files: u64,
+    expired_files: u64,
+    expired_spans: u64,
+    /// Whether nothing expires by age because the clock jumped.
+    expiry_suspended: bool,
+    /// Passes over all files, each compared with its hash.
+    scrub_passes: u64,
+    scrubbed_bytes: u64,
+    scrub_damaged_files: u64,
+    disk_used_bytes: u64,
+    disk_free_bytes: u64,
 }
 
 /// Counters of queries since start.
@@ -158,6 +186,10 @@ fn server_state(ready: bool, storage: &StoreStatus) -> (ServerState, Option<Stri
     match &storage.read_only {
         Some(reason) if reason.contains("disk is full") => (ServerState::DiskFull, Some(reason.clone())),
         Some(reason) => (ServerState::ReadOnly, Some(reason.clone())),
+        None if storage.disk.level == DiskLevel::Shed => {
+            let reason = format!("the disk is nearly full, {} MiB are left", storage.disk.free_bytes >> 20);
+            (ServerState::DiskFull, Some(reason))
+        }
         None if ready => (ServerState::Ready, None),
         None => (ServerState::Recovering, Some("the server starts or stops".to_owned())),
     }
@@ -186,5 +218,29 @@ fn storage_counts(status: &StoreStatus) -> Storage {
         quarantined_files: status.quarantined_files,
         flushes: status.flushes,
         flush_failures: status.flush_failures,
+        upkeep: upkeep(status),
+    }
+}
+
+fn upkeep(status: &StoreStatus) -> Upkeep {
+    let StoreStatus { compaction, vacuum, retention, scrub, disk, .. } = status;
+    Upkeep {
+        merges: compaction.runs,
+        merge_failures: compaction.failures,
+        merged_files: compaction.files_in,
+        merged_bytes_in: compaction.bytes_in,
+        merged_bytes_out: compaction.bytes_out,
+        reencoded_spans: compaction.rows_encoded,
+        vacuum_waiting_files: vacuum.waiting_files,
+        vacuum_waiting_bytes: vacuum.waiting_bytes,
+        vacuumed_files: vacuum.removed_files,
+        expired_files: retention.expired_files,
+        expired_spans: retention.expired_rows,
+        expiry_suspended: retention.suspended,
+        scrub_passes: scrub.passes,
+        scrubbed_bytes: scrub.bytes,
+        scrub_damaged_files: scrub.damaged,
+        disk_used_bytes: disk.used_bytes,
+        disk_free_bytes: disk.free_bytes,
     }
 }

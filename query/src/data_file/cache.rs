@@ -53,6 +53,8 @@ impl FileCache {
     /// Brings the cache back within its limits.
     pub(crate) fn trim(&self) {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        // A file that was merged or expired keeps its room on the disk while it is open here.
+        files.retain(|_, file| !file.is_gone());
         let mut bytes: u64 = files.values().map(|file| file.memory_bytes()).sum();
         if bytes <= self.bytes_max && files.len() <= FILES_MAX {
             return;

@@ -18,6 +18,7 @@ pub(crate) struct World {
     _dir: TempDir,
     pub(crate) store: Arc<Store>,
     pub(crate) engine: Arc<QueryEngine>,
+    pub(crate) clock: Arc<ManualClock>,
 }
 
 impl World {
@@ -26,21 +27,30 @@ impl World {
     }
 
     pub(crate) async fn with(change: impl FnOnce(&mut QueryConfig)) -> Self {
+        Self::over(|_| {}, change).await
+    }
+
+    /// A world whose store and engine are set up otherwise.
+    pub(crate) async fn over(store: impl FnOnce(&mut StorageConfig), change: impl FnOnce(&mut QueryConfig)) -> Self {
         let dir = TempDir::new().unwrap();
         // Flushes happen when a test asks for them.
-        let config = StorageConfig {
+        let mut stored = StorageConfig {
             data_dir: dir.path().join("data"),
             flush_interval: std::time::Duration::from_secs(3_600),
             wal_segment_bytes: 1 << 20,
+            // Tests count the files of their flushes.
+            compaction_target_bytes: 0,
             ..StorageConfig::default()
         };
         // A clock that stands still: nothing grows old enough to be flushed by itself.
-        let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(RECEIVED));
-        let store = Store::open(config, Arc::clone(&clock), Arc::new(SeededReplay)).await.unwrap();
+        let hand = Arc::new(ManualClock::at(RECEIVED));
+        let clock: Arc<dyn Clock> = Arc::clone(&hand) as Arc<dyn Clock>;
+        store(&mut stored);
+        let store = Store::open(stored, Arc::clone(&clock), Arc::new(SeededReplay)).await.unwrap();
         let mut config = QueryConfig { spill_dir: dir.path().join("spill"), partitions: 2, ..QueryConfig::default() };
         change(&mut config);
         let engine = QueryEngine::new(config, Arc::clone(&store), clock, Arc::new(NoEngineTables)).unwrap();
-        Self { _dir: dir, store, engine }
+        Self { _dir: dir, clock: hand, store, engine }
     }
 
     /// Stores the seeded spans of `seed` and gives them back.

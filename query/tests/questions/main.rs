@@ -7,6 +7,7 @@ mod harness;
 mod hdr;
 mod hostile;
 mod indexes;
+mod late;
 mod limits;
 mod lookups;
 mod searches;

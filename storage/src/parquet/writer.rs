@@ -123,15 +123,17 @@ pub(crate) fn content_hash(fs: &Fs, path: &Path) -> Result<u128> {
     Ok(hash.digest128())
 }
 
+/// Bounds of the columns that the log tells.
 #[derive(Debug, Default)]
-struct Ranges {
-    start: Range,
-    received: Range,
-    duration: Range,
+pub(crate) struct Ranges {
+    pub(crate) start: Range,
+    pub(crate) received: Range,
+    pub(crate) duration: Range,
 }
 
 impl Ranges {
-    fn add(&mut self, batch: &RecordBatch) {
+    /// Widens them by the rows of a batch.
+    pub(crate) fn add(&mut self, batch: &RecordBatch) {
         widen(&mut self.start, batch, col::START);
         widen(&mut self.received, batch, col::RECEIVED);
         widen(&mut self.duration, batch, col::DURATION);

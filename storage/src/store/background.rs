@@ -29,6 +29,7 @@ pub(super) struct Background {
     task: task::JoinHandle<()>,
     keeper: task::JoinHandle<()>,
     upkeep: task::JoinHandle<()>,
+    scrub: task::JoinHandle<()>,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -45,7 +46,8 @@ impl Background {
         let keeper = Arc::clone(&shared.keeper).run(Arc::clone(&shared.buffer), stop.clone());
         let keeper = task::spawn(keeper);
         let upkeep = task::spawn(upkeep::run(Arc::clone(shared), stop.clone()));
-        Self { stop, task, keeper, upkeep, writer: spawned.ok() }
+        let scrub = task::spawn(upkeep::scrub(Arc::clone(shared), stop.clone()));
+        Self { stop, task, keeper, upkeep, scrub, writer: spawned.ok() }
     }
 
     /// Waits until every queued request is answered and no flush runs.
@@ -66,6 +68,9 @@ impl Background {
         }
         if let Err(error) = (&mut self.upkeep).await {
             tracing::error!(%error, "the upkeep task ended in a panic");
+        }
+        if let Err(error) = (&mut self.scrub).await {
+            tracing::error!(%error, "the scrubber ended in a panic");
         }
     }
 }

@@ -22,7 +22,10 @@ use crate::fs::{Fs, parent};
 use crate::index::{Indexes, Keeper};
 use crate::lock::FolderLock;
 use crate::orphans;
+use crate::partition;
 use crate::quarantine::{Quarantine, Sidecar, sidecar};
+use crate::retention::{self, HighWater, Retention, high_water};
+use crate::scrubber::Scrubber;
 use crate::table::{self, Table};
 use crate::vacuum::{Dead, Vacuum};
 use crate::wal;
@@ -213,9 +216,10 @@ impl Opening {
         dedup.restore(found.replayed.remembered, self.clock.now());
         let table_dir = self.config.data_dir.join(table::FOLDER);
         let keeper = Arc::new(Keeper::new(Indexes::new(self.fs.clone(), &self.config.data_dir), table_dir.clone()));
-        let writing = table.map(|table| self.writing(table, found.dead, &buffer, &segments, &keeper));
         let disk = Disk::new(self.fs.clone(), self.config.data_dir.clone(), self.config.wal_segment_bytes);
         disk.look();
+        let disk = Arc::new(disk);
+        let writing = table.map(|table| self.writing(table, found.dead, &buffer, &segments, &keeper, &disk));
         Shared {
             table_dir,
             keeper,
@@ -224,7 +228,7 @@ impl Opening {
             segments,
             health: Arc::new(Health::default()),
             writing,
-            disk: Arc::new(disk),
+            disk,
             quarantine: self.quarantine,
             quarantined: AtomicU64::new(found.quarantined),
             flush_due: Notify::new(),
@@ -242,10 +246,16 @@ impl Opening {
         buffer: &Arc<Buffer>,
         segments: &Arc<Segments>,
         keeper: &Arc<Keeper>,
+        disk: &Arc<Disk>,
     ) -> Writing {
         let config = &self.config;
         let indexes = keeper.indexes().clone();
         let vacuum = Vacuum::new(self.fs.clone(), table.dir().to_owned(), indexes, config.vacuum_after, dead);
+        let now = self.clock.now();
+        let newest = table.files().iter().filter_map(|file| partition::hour_end(&file.received_hour)).max();
+        let mark = config.data_dir.join(high_water::FILE);
+        let high_water = HighWater::open(self.fs.clone(), mark, newest, now);
+        let table_dir = table.dir().to_owned();
         let committer = Arc::new(Committer::new(
             self.fs.clone(),
             Arc::clone(&self.clock),
@@ -257,7 +267,16 @@ impl Opening {
             table,
         ));
         let policy = Policy { target_bytes: config.compaction_target_bytes, keep_rows: config.compaction_keep_rows };
+        let kept = retention::Policy {
+            age: config.retention,
+            by_service: config.retention_by_service.clone(),
+            disk_percent: config.retention_disk_percent,
+        };
+        let retention = Retention::new(Arc::clone(&committer), Arc::clone(disk), kept, high_water, table_dir);
+        let (interval, pace) = (config.scrub_interval, config.scrub_bytes_per_second);
         Writing {
+            retention: Arc::new(retention),
+            scrubber: Scrubber::new(self.fs.clone(), Arc::clone(&self.clock), &config.data_dir, interval, pace),
             flusher: Flusher::new(Arc::clone(&committer)),
             compactor: Compactor::new(Arc::clone(&committer), policy),
             committer,

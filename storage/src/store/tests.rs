@@ -8,4 +8,5 @@ mod disk;
 mod files;
 mod indexes;
 mod peers;
+mod retention;
 mod support;

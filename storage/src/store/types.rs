@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::buffer::Generation;
 use crate::index::Indexes;
-use crate::{CompactionStatus, DiskStatus, SpanBatch, UnixNanos, VacuumStatus};
+use crate::{CompactionStatus, DiskStatus, RetentionStatus, ScrubStatus, SpanBatch, UnixNanos, VacuumStatus};
 
 /// Encoding of a frame's payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,6 +149,10 @@ pub struct StoreStatus {
     pub compaction: CompactionStatus,
     /// What waits to be removed, and what was.
     pub vacuum: VacuumStatus,
+    /// What was let go.
+    pub retention: RetentionStatus,
+    /// What the scrubber read.
+    pub scrub: ScrubStatus,
     /// How full the disk is.
     pub disk: DiskStatus,
 }

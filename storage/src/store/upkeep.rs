@@ -15,16 +15,21 @@ const TICK: Duration = Duration::from_secs(1);
 /// Wait after a failure: its cause is seldom gone sooner.
 const BACKOFF: Duration = Duration::from_secs(30);
 
+/// How often spans are let go.
+const EXPIRY_TICKS: u32 = 60;
+
 /// Runs until `stop`.
 pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
+    let mut ticks = 0_u32;
     loop {
-        let wait = match shared.upkeep(&stop).await {
+        let wait = match shared.upkeep(ticks.is_multiple_of(EXPIRY_TICKS), &stop).await {
             Ok(()) => TICK,
             Err(error) => {
                 tracing::warn!(%error, source = ?std::error::Error::source(&error), "upkeep failed, will be retried");
                 BACKOFF
             }
         };
+        ticks = ticks.wrapping_add(1);
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(wait) => {}
@@ -32,14 +37,72 @@ pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     }
 }
 
+/// Reads files until `stop`, as slowly as it is told to.
+pub(super) async fn scrub(shared: Arc<Shared>, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        if !shared.scrub(&stop).await {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(TICK) => {}
+            }
+        }
+    }
+}
+
 impl Shared {
-    async fn upkeep(&self, stop: &CancellationToken) -> Result<()> {
+    async fn upkeep(&self, expire: bool, stop: &CancellationToken) -> Result<()> {
         self.vacuum().await;
         self.restore_ballast().await?;
+        self.watch_clock().await?;
+        if expire {
+            self.expire().await?;
+        }
         while !stop.is_cancelled() && self.compact().await? {
             self.vacuum().await;
         }
         Ok(())
+    }
+
+    async fn watch_clock(&self) -> Result<()> {
+        let Some(writing) = &self.writing else {
+            return Ok(());
+        };
+        let retention = Arc::clone(&writing.retention);
+        blocking(move || {
+            retention.watch_clock();
+            Ok(())
+        })
+        .await
+    }
+
+    /// Lets go what is kept no longer.
+    pub(super) async fn expire(&self) -> Result<()> {
+        self.watch_clock().await?;
+        match &self.writing {
+            Some(writing) => writing.retention.run().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Checks the next file; whether there was one.
+    async fn scrub(&self, stop: &CancellationToken) -> bool {
+        let Some(writing) = &self.writing else {
+            return false;
+        };
+        // Held, so that the file stays on disk while it is read.
+        let snapshot = self.snapshot(None).0;
+        let Some(file) = writing.scrubber.next(&snapshot.files) else {
+            return false;
+        };
+        let checked = match writing.scrubber.check(&snapshot.table_dir, &file, stop).await {
+            Ok(Some(reason)) => self.report_damaged(&file.path, &reason).await.map(|_| ()),
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = checked {
+            tracing::warn!(path = %file.path, %error, "the scrubber cannot check a file now");
+        }
+        true
     }
 
     /// Ends a merge under way; there will be no other.
@@ -52,6 +115,10 @@ impl Shared {
         let Some(writing) = &self.writing else {
             return Ok(false);
         };
+        // A merge needs room before it frees any.
+        if self.disk.status().level == DiskLevel::Shed {
+            return Ok(false);
+        }
         match writing.compactor.run().await? {
             Outcome::Idle => Ok(false),
             Outcome::Busy => Ok(true),

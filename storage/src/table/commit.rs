@@ -23,6 +23,8 @@ pub(crate) enum Purpose {
     Flush,
     /// The same spans in other files.
     Compaction,
+    /// Spans that are kept no longer.
+    Retention,
     /// A file that cannot be read.
     Damage,
 }
@@ -33,7 +35,7 @@ impl Purpose {
         match self {
             Self::Flush => "WRITE",
             Self::Compaction => "OPTIMIZE",
-            Self::Damage => "DELETE",
+            Self::Retention | Self::Damage => "DELETE",
         }
     }
 

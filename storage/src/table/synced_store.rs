@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -31,12 +32,20 @@ const OBJECT_BYTES_MAX: usize = 1 << 30;
 pub(super) struct SyncedStore {
     inner: Arc<LocalFileSystem>,
     fs: Fs,
+    /// Objects read so far.
+    reads: Arc<AtomicU64>,
 }
 
 impl SyncedStore {
     /// A store rooted at `/`.
     pub(super) fn new(fs: Fs) -> Self {
-        Self { inner: Arc::new(LocalFileSystem::new()), fs }
+        Self { inner: Arc::new(LocalFileSystem::new()), fs, reads: Arc::default() }
+    }
+
+    /// Objects read so far: files of the log.
+    #[cfg(test)]
+    pub(super) fn reads(&self) -> u64 {
+        self.reads.load(Ordering::Relaxed)
     }
 
     async fn put_bytes(&self, location: &Path, bytes: Bytes, mode: PutMode) -> object_store::Result<PutResult> {
@@ -102,6 +111,7 @@ impl ObjectStore for SyncedStore {
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> object_store::Result<GetResult> {
         self.fs.check_read().map_err(|error| generic(error.into()))?;
+        self.reads.fetch_add(1, Ordering::Relaxed);
         self.inner.get_opts(location, options).await
     }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::support::{Counts, Home, START, append, expected, found};
+use super::support::{Counts, Home, append, expected, expected_at, found};
 use crate::testing::{Faults, Seeded, seeded_frame};
-use crate::{Clock, Store};
+use crate::{Clock, Store, UnixNanos};
 
 /// Seeds of one run: as many as said, or those of `DAYTWO_SEEDS` (`20000`, or `417..418` to repeat a failure).
 fn seeds(default: u64) -> std::ops::Range<u64> {
@@ -19,9 +19,9 @@ fn seeds(default: u64) -> std::ops::Range<u64> {
     said.split_once("..").map_or_else(|| 0..number(&said), |(from, to)| number(from)..number(to))
 }
 
-/// Scenario: over seeds, a store appends, flushes, merges files and vacuums at random and dies at a random disk operation, possibly in the
+/// Scenario: over seeds, a store appends, flushes, merges files, vacuums and lets old spans go at random and dies at a random disk operation, possibly in the
 /// middle of a write; it is opened again, sometimes dying during the open; this goes on for several lives.
-/// Guarantees: after each life every answered request is found once, unanswered ones at most once, nothing else at all,
+/// Guarantees: after each life every answered request that is to be kept is found once, unanswered ones at most once, nothing else at all,
 /// and a retry of an answered one is a duplicate.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answered_requests_survive_a_crash_at_any_point() {
@@ -50,13 +50,20 @@ async fn live_all(seeds: std::ops::Range<u64>, power_cut: bool) {
     }
 }
 
+/// How long spans are kept here.
+const KEPT: Duration = Duration::from_secs(2 * 3600);
+
+/// A request: its seed and when it was received.
+type Request = (u64, UnixNanos);
+
 async fn lives(seed: u64, power_cut: bool) {
     let mut random = Seeded::new(seed);
     let mut home = Home::in_memory();
     home.config.compaction_target_bytes = 1 << 20;
     home.config.compaction_keep_rows = if seed.is_multiple_of(2) { 0 } else { 1 << 20 };
     home.config.vacuum_after = Duration::ZERO;
-    let (mut answered, mut unknown) = (Vec::new(), Vec::new());
+    home.config.retention = KEPT;
+    let (mut answered, mut unknown): (Vec<Request>, Vec<Request>) = (Vec::new(), Vec::new());
     let mut next = seed * 1_000;
     for life in 0..4 {
         let faults = Arc::new(Faults::default());
@@ -66,25 +73,12 @@ async fn lives(seed: u64, power_cut: bool) {
         }
         if let Ok(store) = home.open_with(Arc::clone(&faults)).await {
             for _ in 0..40 {
-                // How these end shows in what is found below.
-                if random.percent(20) {
-                    store.flush().await.ok();
+                if keep_house(&home, &store, &mut random).await {
                     continue;
                 }
-                if random.percent(10) {
-                    store.compact().await.ok();
-                    continue;
-                }
-                if random.percent(10) {
-                    store.vacuum().await;
-                    continue;
-                }
-                if random.percent(3) {
-                    home.clock.advance(Duration::from_secs(3600));
-                }
-                let at_once = 1 + random.below(4);
-                for (seed, stored) in append_at_once(&store, next + 1..=next + at_once, &mut random).await {
-                    if stored { answered.push(seed) } else { unknown.push(seed) }
+                let (at_once, received) = (1 + random.below(4), home.clock.now());
+                for (seed, stored) in append_at_once(&store, next + 1..=next + at_once, received, &mut random).await {
+                    if stored { answered.push((seed, received)) } else { unknown.push((seed, received)) }
                 }
                 next += at_once;
                 if faults.is_crashed() {
@@ -98,10 +92,10 @@ async fn lives(seed: u64, power_cut: bool) {
         }
         let store = home.open().await;
         let context = format!("SEED={seed} life {life}");
-        check(&store, &answered, &unknown, &context).await;
+        check(&store, home.clock.now(), &answered, &unknown, &context);
         // A request is remembered for ten minutes.
-        if let Some(&one) = answered.last().filter(|_| home.clock.now() == START) {
-            assert!(append(&store, one, 2).await.unwrap().duplicate, "{context}: a retry was stored again");
+        if let Some(&one) = answered.last().filter(|(_, received)| home.clock.now() == *received) {
+            assert!(send(&store, one).await.unwrap().duplicate, "{context}: a retry was stored again");
         }
     }
 }
@@ -110,11 +104,12 @@ async fn lives(seed: u64, power_cut: bool) {
 async fn append_at_once(
     store: &Arc<Store>,
     requests: std::ops::RangeInclusive<u64>,
+    received: UnixNanos,
     random: &mut Seeded,
 ) -> Vec<(u64, bool)> {
     let requests: Vec<_> = requests
         .map(|seed| {
-            let (mut frame, batch) = seeded_frame(seed, 2, START);
+            let (mut frame, batch) = seeded_frame(seed, 2, received);
             let mut payload = frame.payload.to_vec();
             payload.resize(payload.len() + usize::try_from(random.below(3000)).unwrap(), 0xAA);
             frame.payload = Bytes::from(payload);
@@ -129,16 +124,46 @@ async fn append_at_once(
     outcomes
 }
 
-async fn check(store: &Store, answered: &[u64], unknown: &[u64], context: &str) {
+async fn send(store: &Store, (seed, received): Request) -> crate::Result<crate::Committed> {
+    let (frame, batch) = seeded_frame(seed, 2, received);
+    store.append(frame, batch).await
+}
+
+/// Perhaps flushes, merges, vacuums, lets spans expire or lets an hour pass; how that ends shows in what is found.
+async fn keep_house(home: &Home, store: &Store, random: &mut Seeded) -> bool {
+    match random.below(100) {
+        0..20 => drop(store.flush().await),
+        20..30 => drop(store.compact().await),
+        30..38 => store.vacuum().await,
+        38..42 => drop(store.expire().await),
+        42..45 => home.clock.advance(Duration::from_secs(3600)),
+        _ => return false,
+    }
+    true
+}
+
+fn counts(requests: &[Request]) -> Counts {
+    let mut all = Counts::new();
+    for (seed, received) in requests {
+        expected_at([(*seed, 2)], *received).into_iter().for_each(|(key, count)| *all.entry(key).or_default() += count);
+    }
+    all
+}
+
+fn check(store: &Store, now: UnixNanos, answered: &[Request], unknown: &[Request], context: &str) {
     let snapshot = store.snapshot();
-    let must = expected(answered.iter().map(|seed| (*seed, 2)));
-    let may = expected(unknown.iter().map(|seed| (*seed, 2)));
+    let is_kept = |request: &&Request| {
+        crate::partition::hour_end(&crate::partition::received_hour(request.1)).unwrap().saturating_add(KEPT) > now
+    };
+    let kept: Vec<Request> = answered.iter().filter(is_kept).copied().collect();
+    let (must, sent, may) = (counts(&kept), counts(answered), counts(unknown));
     let found: Counts = found(&snapshot);
     for (key, count) in &must {
         assert_eq!(found.get(key), Some(count), "{context}: an answered span is lost or doubled");
     }
     for (key, count) in &found {
-        assert!(must.contains_key(key) || may.get(key) == Some(count), "{context}: a span nobody sent, or twice");
+        let is_sent = sent.get(key) == Some(count) || may.get(key) == Some(count);
+        assert!(is_sent, "{context}: a span nobody sent, or twice");
     }
     assert!(snapshot.holes.is_empty(), "{context}: {:?}", snapshot.holes);
 }

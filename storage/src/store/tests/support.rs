@@ -50,6 +50,8 @@ impl Home {
             dedup_window: Duration::from_secs(600),
             // Tests of compaction turn it on.
             compaction_target_bytes: 0,
+            // And so do those of the scrubber.
+            scrub_bytes_per_second: 0,
             ..StorageConfig::default()
         };
         Self { _folder: folder, clock: Arc::new(ManualClock::at(START)), config }
@@ -140,9 +142,14 @@ pub(super) async fn append(store: &Store, seed: u64, rows: u32) -> Result<Commit
 
 /// What requests of these seeds and row counts hold.
 pub(super) fn expected(requests: impl IntoIterator<Item = (u64, u32)>) -> Counts {
+    expected_at(requests, START)
+}
+
+/// As [`expected`], received at another time.
+pub(super) fn expected_at(requests: impl IntoIterator<Item = (u64, u32)>, received: UnixNanos) -> Counts {
     let mut counts = Counts::new();
     for (seed, rows) in requests {
-        for span in spans(seed, rows as usize, START) {
+        for span in spans(seed, rows as usize, received) {
             let ids = (span.trace_id().as_bytes().to_vec(), span.span_id().as_bytes().to_vec());
             let start = i64::try_from(span.start).unwrap();
             *counts.entry((ids.0, ids.1, start, span.service, span.name)).or_default() += 1;

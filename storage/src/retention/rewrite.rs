@@ -1,0 +1,126 @@
+//! Looks into a file for its services, and writes it anew without some of them. Streaming: a batch, and the row group that is
+//! being written, are in memory.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{AsArray, BooleanArray, RecordBatch};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::Int32Type;
+use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::{ArrowWriter, ProjectionMask};
+
+use crate::fs::Fs;
+use crate::index::Indexes;
+use crate::parquet::output::Output;
+use crate::parquet::properties;
+use crate::parquet::writer::{NewFile, Pieces, Ranges, disk_full};
+use crate::partition::FileName;
+use crate::schema::{col, memory_schema};
+use crate::{DataFile, Result, StorageError};
+
+/// Rows read at a time.
+const BATCH_ROWS: usize = 8192;
+
+/// Spans of each service in a data file.
+///
+/// # Errors
+/// [`StorageError::Io`], [`StorageError::Parquet`].
+pub(super) fn services_of(fs: &Fs, path: &Path) -> Result<BTreeMap<String, u64>> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(fs.open(path)?)?;
+    let mask = ProjectionMask::columns(reader.parquet_schema(), [col::SERVICE_NAME]);
+    let mut services = BTreeMap::new();
+    for batch in reader.with_projection(mask).with_batch_size(BATCH_ROWS).build()? {
+        for service in batch?.column(0).as_string::<i32>().iter().flatten() {
+            match services.get_mut(service) {
+                Some(rows) => *rows += 1,
+                None => drop(services.insert(service.to_owned(), 1_u64)),
+            }
+        }
+    }
+    Ok(services)
+}
+
+/// Writes a file anew without the spans of `services`.
+///
+/// # Errors
+/// As a flush; [`StorageError::Corrupt`] when the file is not what was written. Nothing is left on disk then.
+pub(super) fn without(
+    fs: &Fs,
+    indexes: &Indexes,
+    table_dir: &Path,
+    file: &DataFile,
+    services: &[String],
+) -> Result<NewFile> {
+    let source = table_dir.join(&file.path);
+    let found = crate::parquet::writer::content_hash(fs, &source)?;
+    let Some(name) = FileName::parse(&file.path).filter(|_| file.content_hash == Some(found)) else {
+        let reason = "its content is not what was written".to_owned();
+        return Err(StorageError::Corrupt { path: source, reason });
+    };
+    let path = FileName { merged: true, ..name }.path(&file.received_hour, rand::random());
+    let written = write(fs, indexes, table_dir, &path, file, services);
+    if written.is_err() {
+        Output::discard(fs, table_dir, &path);
+    }
+    written
+}
+
+fn write(
+    fs: &Fs,
+    indexes: &Indexes,
+    table_dir: &Path,
+    path: &str,
+    file: &DataFile,
+    services: &[String],
+) -> Result<NewFile> {
+    let options = ArrowReaderOptions::new().with_schema(memory_schema());
+    let source = fs.open(&table_dir.join(&file.path))?;
+    let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(source, options)?;
+    let failed = |error| disk_full(error, &table_dir.join(path));
+    let output = Output::create(fs, table_dir, path)?;
+    let mut writer = ArrowWriter::try_new_with_options(output, memory_schema(), properties::options())?;
+    let (mut ranges, mut pieces, mut rows) = (Ranges::default(), Pieces::default(), 0);
+    let mut index = crate::index::Builder::default();
+    for batch in reader.with_batch_size(BATCH_ROWS).build()? {
+        let kept = without_services(&batch?, services)?;
+        ranges.add(&kept);
+        rows += kept.num_rows() as u64;
+        for (piece, begins_row_group) in pieces.of(&kept) {
+            if begins_row_group {
+                index.begin_row_group();
+            }
+            index.push(&piece)?;
+            writer.write(&piece).map_err(failed)?;
+        }
+    }
+    let published = writer.into_inner().map_err(failed)?.publish()?;
+    let content_hash = published.content_hash;
+    let file = DataFile {
+        path: path.to_owned(),
+        size_bytes: published.bytes,
+        rows,
+        start_range: ranges.start,
+        received_hour: file.received_hour.clone(),
+        content_hash: Some(content_hash),
+    };
+    let new = NewFile { file, content_hash, received_range: ranges.received, duration_range: ranges.duration };
+    if let Err(error) = indexes.write(&new, index) {
+        tracing::warn!(path, %error, "a file is committed without its index");
+    }
+    Ok(new)
+}
+
+fn without_services(batch: &RecordBatch, services: &[String]) -> Result<RecordBatch> {
+    let missing = || arrow::error::ArrowError::SchemaError("has no service_name column".to_owned());
+    let column = Arc::clone(batch.column_by_name(col::SERVICE_NAME).ok_or_else(missing)?);
+    let column = column.as_dictionary::<Int32Type>();
+    let names = column.values().as_string::<i32>();
+    let kept: Vec<bool> = names.iter().map(|name| !services.iter().any(|old| Some(old.as_str()) == name)).collect();
+    let keep = column.keys().iter().map(|key| {
+        let at = key.and_then(|key| usize::try_from(key).ok());
+        Some(at.and_then(|at| kept.get(at).copied()).unwrap_or(true))
+    });
+    Ok(filter_record_batch(batch, &keep.collect::<BooleanArray>())?)
+}
