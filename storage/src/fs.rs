@@ -324,7 +324,7 @@ impl Fs {
     /// What is used and free of the file system of `path`.
     pub(crate) fn space(&self, path: &Path) -> Option<Space> {
         #[cfg(any(test, feature = "testing"))]
-        if let Some((used_bytes, free_bytes)) = self.faults.as_ref().and_then(|faults| faults.space()) {
+        if let Some((used_bytes, free_bytes)) = self.faults.as_ref().map(|faults| faults.space()) {
             return Some(Space { used_bytes, free_bytes, used_files: 0, free_files: 0 });
         }
         let answer = rustix::fs::statvfs(path).ok()?;

@@ -94,6 +94,9 @@ pub(super) async fn writable(
     let (opening, found) = opening.find(listed).await?;
     let damaged: Vec<DataFile> = table.files().iter().filter(|file| !found.files.contains(file)).cloned().collect();
     let store = opening.serve(table, found, lock);
+    if let Err(error) = store.shared.settle_in().await {
+        tracing::warn!(%error, "the ballast or the time cannot be written, will be retried");
+    }
     if let Some(writing) = store.shared.writing.as_ref().filter(|_| !damaged.is_empty()) {
         let mut table = writing.committer.lock().await?;
         writing.committer.remove_damaged(&mut table, damaged.clone()).await;

@@ -63,6 +63,12 @@ impl Shared {
         Ok(())
     }
 
+    /// What the first round would do, before anybody else uses the folder.
+    pub(super) async fn settle_in(&self) -> Result<()> {
+        self.restore_ballast().await?;
+        self.watch_clock().await
+    }
+
     async fn watch_clock(&self) -> Result<()> {
         let Some(writing) = &self.writing else {
             return Ok(());
