@@ -104,7 +104,13 @@ async fn metrics_are_well_formed() {
 async fn old_names_are_still_listed() {
     let world = World::new().await;
     let span = |trace: u128, kind: i32| {
-        TestSpan::new(trace, 1).service("billing").name("invoice").version("v7").kind(kind).at(START).text("tenant", "x")
+        TestSpan::new(trace, 1)
+            .service("billing")
+            .name("invoice")
+            .version("v7")
+            .kind(kind)
+            .at(START)
+            .text("tenant", "x")
     };
     world.add(&[span(1, 2), span(2, 2)]).await;
     world.flush().await;
