@@ -1,6 +1,7 @@
 //! Death at every named point, and errors at those that can return one.
 
 use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
 
 use daytwo_storage::failpoint;
 use tempfile::TempDir;
@@ -10,30 +11,42 @@ use super::{BUSY, options};
 use crate::harness::{Server, ServerOptions, get_json, post};
 
 const SIGABRT: i32 = 6;
-/// Old segments go soon, so that their removal is reached.
-const SHORT_MEMORY: &str = "dedup_window = \"1s\"\n";
+/// Old segments and merged files go soon, so that their removal is reached.
+const SHORT_MEMORY: &str = "dedup_window = \"1s\"\nvacuum_after = \"1s\"\n";
+/// No file is merged away while a test damages it.
+const NO_MERGES: &str = "compaction_target_bytes = \"0B\"\n";
 
 fn options_with(folder: &std::path::Path, failpoints: &str) -> ServerOptions {
-    ServerOptions { failpoints: failpoints.to_owned(), ..options(folder, &format!("{BUSY}{SHORT_MEMORY}")) }
+    configured(folder, SHORT_MEMORY, failpoints)
+}
+
+fn configured(folder: &std::path::Path, storage: &str, failpoints: &str) -> ServerOptions {
+    ServerOptions { failpoints: failpoints.to_owned(), ..options(folder, &format!("{BUSY}{storage}")) }
 }
 
 /// Starts a server that dies at the point, and sends to it until it has.
 fn die_at(point: &str, hit: u64, folder: &std::path::Path, load: &Load) {
-    let starting = Server::spawn(&options_with(folder, &format!("{point}@{hit}=abort")));
+    let order = format!("{point}@{hit}=abort");
+    let storage = if point.starts_with("quarantine-") { NO_MERGES } else { SHORT_MEMORY };
+    let starting = Server::spawn(&configured(folder, storage, &order));
     let (status, log) =
         if point.starts_with("open-") || point.starts_with("replay-") || point.starts_with("quarantine-") {
             starting.ended()
         } else {
-            let mut server = starting.ready();
-            load.send_to(&server);
-            if point.starts_with("close-") {
-                load.wait_for(20);
-                server.signal_terminate();
-            }
-            (server.wait_ended(), server.log())
+            // What runs in the background may reach its point before the ports are open.
+            starting.ready_or_ended().map_or_else(|ended| ended, |server| die_under_load(point, server, load))
         };
     assert_eq!(status.signal(), Some(SIGABRT), "{point}: the process was to die there, and {status}:\n{log}");
     assert!(log.contains(point), "{point}: {log}");
+}
+
+fn die_under_load(point: &str, mut server: Server, load: &Load) -> (ExitStatus, String) {
+    load.send_to(&server);
+    if point.starts_with("close-") {
+        load.wait_for(20);
+        server.signal_terminate();
+    }
+    (server.wait_ended(), server.log())
 }
 
 /// Scenario: under load, the process dies at every named point, one life after the other, on one folder.
@@ -71,7 +84,7 @@ fn a_death_at_every_failpoint_loses_and_doubles_nothing() {
 fn a_death_while_a_file_is_set_aside_hides_nothing() {
     let folder = TempDir::new().unwrap();
     let load = Load::start(folder.path(), Retry::Never);
-    let server = Server::start_with(&options_with(folder.path(), ""));
+    let server = Server::start_with(&configured(folder.path(), NO_MERGES, ""));
     load.send_to(&server);
     for _ in 0..4 {
         load.send_to(&server);
@@ -86,7 +99,7 @@ fn a_death_while_a_file_is_set_aside_hides_nothing() {
         let length = std::fs::metadata(&victim).unwrap().len();
         std::fs::OpenOptions::new().write(true).open(&victim).unwrap().set_len(length - 1).unwrap();
         die_at(point, 1, folder.path(), &load);
-        let server = Server::start_with(&options_with(folder.path(), ""));
+        let server = Server::start_with(&configured(folder.path(), NO_MERGES, ""));
         let status = get_json(server.at.web, "/api/v1/status");
         assert_eq!(status["storage"]["quarantined_files"].to_string(), number.to_string(), "{point}: {status}");
         let body = br#"{"query":"SELECT count(*) FROM spans"}"#;

@@ -119,9 +119,19 @@ impl Server {
 impl Starting {
     /// Waits until it is ready; fails when it ends before.
     pub(crate) fn ready(self) -> Server {
+        self.ready_or_ended().unwrap_or_else(|(status, log)| panic!("server ended early with {status}:\n{log}"))
+    }
+
+    /// Waits until it is ready, or has ended by itself: then its status and what it wrote to standard error.
+    pub(crate) fn ready_or_ended(self) -> Result<Server, (ExitStatus, String)> {
         let mut server = self.0;
-        server.at = wait_ready(&mut server.child, server.folder.path(), &server.folder.path().join(ADDR_FILE));
-        server
+        match wait_ready(&mut server.child, &server.folder.path().join(ADDR_FILE)) {
+            Ok(at) => {
+                server.at = at;
+                Ok(server)
+            }
+            Err(status) => Err((status, server.log())),
+        }
     }
 
     /// Ends the process at once, wherever it is.
@@ -166,18 +176,16 @@ pub(crate) fn serve(folder: &Path, data_dir: &Path, addr_file: &Path, config: &s
     command
 }
 
-fn wait_ready(child: &mut Child, folder: &Path, addr_file: &Path) -> Addresses {
-    let stderr = || fs::read_to_string(folder.join("stderr")).unwrap_or_default();
-    let at = eventually("the server opens its ports", Duration::from_secs(120), || {
-        if let Some(status) = child.try_wait().unwrap() {
-            panic!("server ended early with {status}:\n{}", stderr());
-        }
-        addresses(addr_file)
-    });
-    eventually("the server is ready", Duration::from_secs(120), || {
-        http::try_request(at.web, "GET", "/readyz", &[], &[]).ok().filter(|answer| answer.status == 200)
-    });
-    at
+fn wait_ready(child: &mut Child, addr_file: &Path) -> Result<Addresses, ExitStatus> {
+    let ready = || {
+        let at = addresses(addr_file)?;
+        let answer = http::try_request(at.web, "GET", "/readyz", &[], &[]).ok()?;
+        (answer.status == 200).then_some(at)
+    };
+    eventually("the server is ready", Duration::from_secs(240), || match child.try_wait().unwrap() {
+        Some(status) => Some(Err(status)),
+        None => ready().map(Ok),
+    })
 }
 
 /// The addresses in an address file, once it is there.
