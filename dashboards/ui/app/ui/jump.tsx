@@ -16,6 +16,7 @@ const TRACE_ID = /^[0-9a-f]{32}$/i;
 
 export function Jump() {
   const input = useRef<HTMLInputElement>(null);
+  const closing = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
   const [text, setText] = useState("");
   const [open, setOpen] = useState(false);
   const [at, setAt] = useState(0);
@@ -40,7 +41,8 @@ export function Jump() {
       <input ref={input} type="text" placeholder="Jump to service, trace id…  /" aria-label="Jump to" value={text} role="combobox"
         aria-expanded={open && entries.length > 0} aria-controls="jumplist" aria-activedescendant={open && entries[at] ? `jump${at}` : undefined}
         onInput={(event) => { setText(event.currentTarget.value); setAt(0); setOpen(true); }}
-        onFocus={() => setOpen(true)} onBlur={() => setTimeout(() => setOpen(false), 150)} onKeyDown={onKey} />
+        onFocus={() => { clearTimeout(closing.current); setOpen(true); }}
+        onBlur={() => { closing.current = setTimeout(() => setOpen(false), 150); }} onKeyDown={onKey} />
       {open && entries.length > 0 ? (
         <ul id="jumplist" role="listbox" class="popup">
           {entries.map((entry, index) => (
