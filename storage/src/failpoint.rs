@@ -1,6 +1,6 @@
 //! Named points at which a debug build can be told to die or to fail, so that tests can do so to the real process.
 //!
-//! Nothing of it is in a release build: [`hit`] is an empty function there, and there is nothing to arm. An order names a point, the
+//! Nothing of it is in a release build: `hit` is an empty function there, and there is nothing to arm. An order names a point, the
 //! hit at which it counts (the first unless said), and what happens there:
 //!
 //! | order | at the point |
