@@ -2,6 +2,7 @@
 //!
 //! Loading never stops at the first mistake: [`load`] returns every problem, each with its key, its value and the rule.
 
+pub(crate) mod alerts;
 mod keys;
 mod rules;
 mod sections;

@@ -36,6 +36,9 @@ pub(crate) enum Failure {
     /// The receivers cannot listen.
     #[error(transparent)]
     Collector(#[from] daytwo_collector::CollectorError),
+    /// A webhook cannot be used, or what was told of alerts cannot be read.
+    #[error("{0}")]
+    Alerts(String),
     /// A file or folder outside the store.
     #[error("cannot {action} {}", .path.display())]
     Io {

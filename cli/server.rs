@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use daytwo_collector::{Collector, OtlpReplay};
-use daytwo_dashboards::{AppState, Parts, RateMeter, Readiness};
+use daytwo_dashboards::{ALERTS_BYTES_MAX, Alerts, AppState, Parts, RateMeter, Readiness};
 use daytwo_query::{Correlator, QueryEngine};
 use daytwo_storage::{Clock, Store, SystemClock};
 use tokio::net::TcpListener;
@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::config::Config;
+use super::config::alerts::WebhookSection;
 use super::objectives::Objectives;
 use super::{Failure, signals};
 use tasks::Tasks;
@@ -29,6 +30,14 @@ const RATE_INTERVAL: Duration = Duration::from_secs(1);
 const COLLECTOR: &str = "the collector";
 const WEB: &str = "the web port";
 const ENGINE: &str = "the correlation engine";
+const ALERTS: &str = "the alerts";
+
+/// Where declared deployments are kept, below the data folder.
+const DECLARED_FILE: &str = "deployments.json";
+/// 16 MiB: a thousand declarations, each with every field at its limit and every byte of it escaped.
+const DECLARED_BYTES_MAX: usize = 16 << 20;
+/// Where it is kept which alerts were told.
+const ALERTS_FILE: &str = "alerts.json";
 
 /// Where the server listens.
 #[derive(Debug, Clone, Copy)]
@@ -69,6 +78,8 @@ impl Server {
         let collector = Collector::bind(config.collector.settings(), Arc::clone(&store), Arc::clone(&clock)).await?;
         let addresses = Addresses { grpc: collector.grpc_addr(), http: collector.http_addr(), web: web_addr };
         let correlator = Correlator::new(config.engine.settings(), Arc::clone(&clock));
+        correlator.keep_declared_in(store.document(DECLARED_FILE, DECLARED_BYTES_MAX))?;
+        let alerts = alerts(config, &store, &clock)?;
         let queries = QueryEngine::new(
             config.query.settings(&config.storage.data_dir),
             Arc::clone(&store),
@@ -83,6 +94,7 @@ impl Server {
             identity: facts::identity(config, &addresses, started),
             ingest: facts::ingest(collector.telemetry()),
             storage: Arc::new(move || stored.status()),
+            alerts,
             readiness: Readiness::default(),
             rate: Arc::new(RateMeter::default()),
         });
@@ -112,7 +124,9 @@ impl Server {
         self.tasks.spawn("the watch on objectives", async move {
             stop.run_until_cancelled(keep).await;
         });
+        let alerts = Arc::clone(&self.state.alerts).run(Arc::clone(correlator), self.stop.rest.clone());
         self.tasks.spawn(ENGINE, Arc::clone(correlator).run(Arc::clone(&self.store), self.stop.rest.clone()));
+        self.tasks.spawn(ALERTS, alerts);
         Ok(())
     }
 
@@ -149,6 +163,16 @@ impl Server {
         info!("stopped");
         Ok(())
     }
+}
+
+/// The alerts, with secrets from files and the environment.
+fn alerts(config: &Config, store: &Store, clock: &Arc<dyn Clock>) -> Result<Arc<Alerts>, Failure> {
+    let environment = super::environment();
+    let settings = |webhook: &WebhookSection| webhook.settings(&environment);
+    let webhooks = config.alerts.webhook.iter().map(settings).collect::<Result<_, _>>().map_err(Failure::Alerts)?;
+    let board = Some(config.alerts.board_url.clone()).filter(|url| !url.is_empty());
+    let document = store.document(ALERTS_FILE, ALERTS_BYTES_MAX);
+    Alerts::new(webhooks, board, document, Arc::clone(clock)).map_err(Failure::Alerts)
 }
 
 async fn read_rate(state: AppState) {

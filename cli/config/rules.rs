@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use daytwo_dashboards::WEBHOOKS_MAX;
 use daytwo_storage::StorageConfig;
 
 use super::{ByteSize, Config, Problem, Span};
@@ -17,6 +18,7 @@ pub(super) fn broken(config: &Config) -> Vec<Problem> {
     collector(&mut rules, config);
     query(&mut rules, config);
     engine(&mut rules, config);
+    alerts(&mut rules, config);
     let level = &config.log.level;
     rules.check(
         "log.level",
@@ -159,4 +161,21 @@ fn engine(rules: &mut Rules, config: &Config) {
     rules.time("engine.rebuild_window", engine.rebuild_window, Duration::ZERO, day * 28);
     rules.time("engine.bake", engine.bake, second * 10, day * 28);
     rules.time("engine.lookback", engine.lookback, second * 10, day);
+}
+
+fn alerts(rules: &mut Rules, config: &Config) {
+    let alerts = &config.alerts;
+    let url = &alerts.board_url;
+    let is_url = url.is_empty() || url.starts_with("https://") || url.starts_with("http://");
+    rules.check("alerts.board_url", format!("{url:?}"), is_url, "must begin with https:// or http://, or be empty");
+    let count = alerts.webhook.len();
+    let rule = format!("must be at most {WEBHOOKS_MAX} tables");
+    rules.check("alerts.webhook", format!("{count} tables"), count <= WEBHOOKS_MAX, &rule);
+    for (index, webhook) in alerts.webhook.iter().enumerate() {
+        let taken = alerts.webhook.iter().take(index).any(|other| other.name == webhook.name);
+        rules.check(&format!("alerts.webhook[{index}].name"), format!("{:?}", webhook.name), !taken, "is the name of another webhook");
+        for (key, value, rule) in webhook.problems() {
+            rules.check(&format!("alerts.webhook[{index}].{key}"), value, false, &rule);
+        }
+    }
 }

@@ -9,6 +9,7 @@ use daytwo_query::{EngineConfig, QueryConfig};
 use daytwo_storage::StorageConfig;
 use serde::{Deserialize, Serialize};
 
+use super::alerts::AlertsSection;
 use super::{ByteSize, Span};
 
 /// Everything that can be configured.
@@ -20,6 +21,7 @@ pub(crate) struct Config {
     pub(crate) query: QuerySection,
     pub(crate) engine: EngineSection,
     pub(crate) dashboards: DashboardsSection,
+    pub(crate) alerts: AlertsSection,
     pub(crate) log: LogSection,
 }
 
@@ -366,6 +368,27 @@ pub(super) const KEYS: &[(&str, &str, &str)] = &[
         "dashboards",
         "allow_remote_without_auth",
         "There is no authentication yet: addresses other than 127.0.0.1 are refused unless this is true.",
+    ),
+    (
+        "alerts",
+        "board_url",
+        "Address under which people open the board, as in \"https://daytwo.example.com\": links in alerts begin with it; empty for no links.",
+    ),
+    (
+        "alerts",
+        "webhook",
+        "Who is told of burning budgets and failed releases; one table each:\n\
+         [[alerts.webhook]]\n\
+         name = \"ops\"                               # in metrics and the log\n\
+         url = \"https://alerts.example/api/v2/alerts\"\n\
+         format = \"alertmanager\"                    # or \"json\", the default\n\
+         severities = [\"page\", \"ticket\"]          # the default\n\
+         allow_networks = [\"10.1.0.0/16\"]           # addresses that are not public are refused but for these; none by default\n\
+         allow_http = false                         # without encryption only where this is true\n\
+         ca_file = \"ca.pem\"                         # certificates to trust in place of the machine's\n\
+         bearer_token_file = \"token\"                # or bearer_token_env, a variable's name; sent as Authorization\n\
+         signing_key_file = \"key\"                   # or signing_key_env; X-Daytwo-Signature: sha256=HMAC(key, X-Daytwo-Timestamp + \".\" + body)\n\
+         repeat = \"4h\"                              # an alert that goes on is told again; 1m for alertmanager, else 4h",
     ),
     ("log", "level", "error, warn, info, debug or trace; or by part, as in \"info,daytwo_storage=debug\"."),
 ];

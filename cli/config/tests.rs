@@ -87,6 +87,24 @@ fn each_bad_value_is_named() {
         ("[dashboards]\naddr = \"[::]:8080\"", "dashboards.addr", "dashboards.allow_remote_without_auth"),
         ("[dashboards]\nallowed_hosts = \"x\"", "dashboards.allowed_hosts", "sequence"),
         ("[log]\nlevel = \"info,=,=\"", "log.level", "must be error"),
+        ("[alerts]\nboard_url = \"board\"", "alerts.board_url", "https://"),
+        ("[alerts]\nwebhook = \"x\"", "alerts.webhook", "sequence"),
+        ("[[alerts.webhook]]\nname = \"a\"\nurl = \"https://a\"\ncolour = 1", "alerts.webhook", "unknown field"),
+        ("[[alerts.webhook]]\nurl = \"https://a\"", "alerts.webhook[0].name", "1 to 64"),
+        ("[[alerts.webhook]]\nname = \"a\"\nurl = \"http://a\"", "alerts.webhook[0].url", "allow_http"),
+        ("[[alerts.webhook]]\nname = \"a\"\nurl = \"https://a\"\nallow_networks = [\"10\"]", "alerts.webhook[0].allow_networks", "10.0.0.0/8"),
+        ("[[alerts.webhook]]\nname = \"a\"\nurl = \"https://a\"\nseverities = []", "alerts.webhook[0].severities", "page"),
+        ("[[alerts.webhook]]\nname = \"a\"\nurl = \"https://a\"\nrepeat = \"1s\"", "alerts.webhook[0].repeat", "30s"),
+        (
+            "[[alerts.webhook]]\nname = \"a\"\nurl = \"https://a\"\nsigning_key_file = \"k\"\nsigning_key_env = \"K\"",
+            "alerts.webhook[0].signing_key_env",
+            "keep one",
+        ),
+        (
+            "[[alerts.webhook]]\nname = \"a\"\nurl = \"https://a\"\n[[alerts.webhook]]\nname = \"a\"\nurl = \"https://b\"",
+            "alerts.webhook[1].name",
+            "another webhook",
+        ),
     ] {
         let problems = from_text(text).unwrap_err();
         let named = problems.iter().find(|problem| problem.key == key);

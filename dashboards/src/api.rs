@@ -1,6 +1,8 @@
 //! `/api/v1` and the endpoints for machines beside it. One file per resource: its routes, handlers and DTOs.
 
+pub(crate) mod alerts;
 pub(crate) mod deployments;
+pub(crate) mod gates;
 pub(crate) mod health;
 pub(crate) mod metrics;
 pub(crate) mod names;
@@ -27,6 +29,8 @@ pub(crate) fn routes() -> Router<AppState> {
         .merge(services::routes())
         .merge(slos::routes())
         .merge(deployments::routes())
+        .merge(gates::routes())
+        .merge(alerts::routes())
         .merge(traces::routes())
         .merge(sql::routes())
         .merge(suggest::routes())

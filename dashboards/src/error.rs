@@ -39,6 +39,7 @@ pub struct ApiError {
     status: StatusCode,
     code: ErrorCode,
     message: String,
+    fields: Vec<FieldProblem>,
     cause: Option<Arc<dyn Error + Send + Sync>>,
 }
 
@@ -46,6 +47,12 @@ impl ApiError {
     /// The request is wrong in the way `message` says.
     pub fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, ErrorCode::BadRequest, message)
+    }
+
+    /// Fields of the request's body are wrong.
+    pub(crate) fn bad_fields(fields: Vec<FieldProblem>) -> Self {
+        let all: Vec<String> = fields.iter().map(|problem| format!("{} {}", problem.field, problem.message)).collect();
+        Self { fields, ..Self::bad_request(all.join("; ").trim().to_owned()) }
     }
 
     /// Nothing is known under that name.
@@ -83,7 +90,7 @@ impl ApiError {
     }
 
     fn new(status: StatusCode, code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), cause: None }
+        Self { status, code, message: message.into(), fields: Vec::new(), cause: None }
     }
 
     /// The HTTP status.
@@ -116,7 +123,8 @@ impl ApiError {
 
     /// The body that the contract promises.
     pub(crate) fn problem(&self, request_id: String) -> Problem {
-        Problem { error: ProblemDetail { code: self.code, message: self.message.clone(), request_id } }
+        let (message, fields) = (self.message.clone(), self.fields.clone());
+        Problem { error: ProblemDetail { code: self.code, message, fields, request_id } }
     }
 }
 
@@ -145,6 +153,18 @@ pub(crate) struct ProblemDetail {
     pub(crate) code: ErrorCode,
     /// What is wrong and what to do, in one sentence.
     pub(crate) message: String,
+    /// What is wrong with the body, by field; absent when it is not about fields.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) fields: Vec<FieldProblem>,
     /// Names this request in the server's log.
     pub(crate) request_id: String,
+}
+
+/// What is wrong with one field of a body.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct FieldProblem {
+    /// Its name, with the names of the objects around it; empty for the body itself.
+    pub(crate) field: String,
+    /// What is wrong with it.
+    pub(crate) message: String,
 }

@@ -4,9 +4,11 @@
 //! the only crate with JSON DTOs and HTTP statuses: the crates below know neither. It depends on `query` alone, so `main`
 //! hands in what the collector counts as plain values ([`IngestCounts`]).
 
+mod alerts;
 mod api;
 mod error;
 mod extract;
+mod fields;
 mod gate;
 mod link;
 mod openapi;
@@ -18,6 +20,7 @@ mod ui;
 
 use axum::{Router, middleware};
 
+pub use alerts::{ALERTS_BYTES_MAX, Alerts, Network, Secret, Target, WEBHOOKS_MAX, WebhookConfig, WebhookFormat};
 pub use error::{ApiError, ErrorCode};
 pub use link::encoded;
 pub use openapi::document;

@@ -25,7 +25,15 @@ use crate::state::AppState;
         api::deployments::deployments,
         api::deployments::deployment,
         api::deployments::verdict,
+        api::deployments::declare::declare,
+        api::gates::argo::argo,
+        api::gates::argo::argo_post,
+        api::gates::flagger::rollout,
+        api::gates::flagger::promotion,
+        api::gates::flagger::rollback,
+        api::gates::kayenta::judge,
         api::deployments::distribution::distribution,
+        api::alerts::alerts,
         api::suggest::suggest,
         api::names::names,
         api::traces::search::traces,
@@ -39,7 +47,8 @@ use crate::state::AppState;
     tags(
         (name = "board", description = "What the board shows"),
         (name = "data", description = "Spans and SQL"),
-        (name = "machines", description = "Probes and metrics")
+        (name = "machines", description = "Probes, metrics, deployments declared by pipelines"),
+        (name = "gates", description = "Contracts of tools that roll releases out")
     )
 )]
 struct Document;

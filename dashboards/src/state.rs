@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use daytwo_query::{Clock, Correlator, QueryEngine, StoreStatus, UnixNanos};
 
+use crate::alerts::Alerts;
 use crate::rate::RateMeter;
 
 /// What does not change while the process runs.
@@ -113,6 +114,8 @@ pub struct Parts {
     pub ingest: Probe<IngestCounts>,
     /// Counters and states of the store.
     pub storage: Probe<StoreStatus>,
+    /// Alerts and whom they are told.
+    pub alerts: Arc<Alerts>,
     /// Whether requests are served.
     pub readiness: Readiness,
     /// Spans per second, fed by `main` once a second.

@@ -16,13 +16,14 @@ mod versions;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use daytwo_storage::{Clock, SpanBatch, UnixNanos};
+use daytwo_storage::{Clock, Document, SpanBatch, UnixNanos};
 
 pub use at_rest::EngineAtRest;
 pub use config::EngineConfig;
 use state::State;
 
-use crate::deployment::{Deployment, DeploymentFilter};
+use crate::deployment::{Declaration, DeclaredSet, Deployment, DeploymentFilter, SharePoint};
+use crate::error::Result;
 use crate::sli::{self, OperationSli, ServiceSli, SliRow, TimeWindow};
 use crate::slo::{self, SloBoard, SloDetail, SloFile, SloProblem};
 use crate::verdict::{QuantilesMs, Verdict};
@@ -54,6 +55,10 @@ pub struct EngineStatus {
     pub recent_traces: u64,
     /// Deployments under judgement.
     pub judged_deployments: u64,
+    /// Declared deployments that are kept.
+    pub declared_deployments: u64,
+    /// Declared deployments that went because there were too many.
+    pub dropped_declarations: u64,
     /// Rebuilds from the store.
     pub rebuilds: u64,
     /// Batches that could not be read.
@@ -94,13 +99,15 @@ pub struct Correlator {
     config: EngineConfig,
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
+    /// Where declared deployments are kept; its lock is held while they change.
+    declared: Mutex<Option<Document>>,
 }
 
 impl Correlator {
     /// An engine that has seen nothing.
     pub fn new(config: EngineConfig, clock: Arc<dyn Clock>) -> Arc<Self> {
         let state = Mutex::new(State::new(config.clone()));
-        Arc::new(Self { config, clock, state })
+        Arc::new(Self { config, clock, state, declared: Mutex::new(None) })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -168,14 +175,49 @@ impl Correlator {
         self.state().slo_detail(id, self.clock.now())
     }
 
+    /// Takes up the declared deployments that `document` keeps, and keeps further ones there.
+    ///
+    /// # Errors
+    /// When they cannot be read, or were written by a later version: going on would overwrite them.
+    pub fn keep_declared_in(&self, document: Document) -> Result<()> {
+        let kept = DeclaredSet::load(&document)?;
+        let mut place = self.declared.lock().unwrap_or_else(PoisonError::into_inner);
+        *place = Some(document);
+        self.state().declared = Arc::new(kept);
+        Ok(())
+    }
+
+    /// Takes a declared deployment; whether one of the same id was there, whose place it takes. It is on disk, where there is
+    /// a place for it, before it is visible. Waits for the disk: not for a thread that must not.
+    ///
+    /// # Errors
+    /// What kept it from being written; nothing has changed then.
+    pub fn declare(&self, declaration: Declaration) -> Result<bool> {
+        let place = self.declared.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = Arc::clone(&self.state().declared);
+        let (declared, known) = before.with(declaration);
+        if let Some(document) = &*place {
+            declared.save(document)?;
+        }
+        self.state().declared = Arc::new(declared);
+        Ok(known)
+    }
+
     /// Deployments, newest first.
     pub fn deployments(&self, filter: &DeploymentFilter) -> Vec<Deployment> {
-        self.state().deployments(filter)
+        self.state().deployments(filter, self.clock.now())
+    }
+
+    /// A version's share of its service's traces by the minute, since `from`; at most the newest 360 minutes.
+    pub fn shares(&self, service: &str, version: &str, environment: &str, from: UnixNanos) -> Vec<SharePoint> {
+        self.state().shares(service, version, environment, from)
     }
 
     /// The latest verdict of a deployment; of the newest one that matches when `environment` is `None`.
     pub fn verdict(&self, service: &str, version: &str, environment: Option<&str>) -> Option<Arc<Verdict>> {
-        self.state().verdict(service, version, environment)
+        let state = self.state();
+        let judged = state.verdict(service, version, environment);
+        judged.or_else(|| state.unseen(service, version, environment, self.clock.now()))
     }
 
     /// The latest verdict of every deployment.

@@ -40,12 +40,15 @@ mod yielding;
 
 // The board knows storage only through this crate.
 pub use daytwo_storage::index::{Catalogue, OperationName, VersionName};
-pub use daytwo_storage::{Clock, DiskLevel, SpanId, StoreStatus, SystemClock, TraceId, UnixNanos};
+pub use daytwo_storage::{Clock, DiskLevel, Document, SpanId, StoreStatus, SystemClock, TraceId, UnixNanos};
 
 pub use catalogue::Names;
 pub use config::QueryConfig;
 pub use correlator::{Correlator, Distribution, DistributionBin, EngineAtRest, EngineConfig, EngineStatus};
-pub use deployment::{Deployment, DeploymentFilter, DeploymentKind};
+pub use deployment::{
+    DECLARED_MAX, Declaration, DeclaredKind, Deployment, DeploymentFilter, DeploymentKind, Identity, Note, NoteKind,
+    SharePoint, VersionNames,
+};
 pub use engine::{LookupStats, QueryEngine, QueryStatus};
 pub use error::{QueryError, Result};
 pub use functions::{register_all, span_kind_name};

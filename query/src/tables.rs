@@ -142,7 +142,7 @@ pub fn slos_schema() -> SchemaRef {
     once(&SCHEMA)
 }
 
-/// Columns of `deployments`.
+/// Columns of `deployments`. `identity` and `notes` are JSON text in the form of `docs/http-api.md`.
 pub fn deployments_schema() -> SchemaRef {
     use DataType::{Float64, Int64, Utf8};
     static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
@@ -163,13 +163,16 @@ pub fn deployments_schema() -> SchemaRef {
             may("rate_change", Float64),
             may("p95_change", Float64),
             may("errors_change", Float64),
+            must("identity", Utf8),
+            must("notes", Utf8),
+            may("declared_at_unix_nano", Int64),
         ]))
     });
     once(&SCHEMA)
 }
 
-/// Columns of `verdicts`. `findings`, `affected`, `suspects`, `structure`, `exemplars` and `confounders` are JSON text in the
-/// form of `docs/http-api.md`.
+/// Columns of `verdicts`. `findings`, `affected`, `suspects`, `structure`, `exemplars`, `confounders` and `parity` are JSON text in
+/// the form of `docs/http-api.md`.
 pub fn verdicts_schema() -> SchemaRef {
     use DataType::{Float64, Int64, Utf8};
     static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
@@ -206,6 +209,7 @@ pub fn verdicts_schema() -> SchemaRef {
             must("confounders", Utf8),
             may("what_would_change", Utf8),
             must("sql", Utf8),
+            must("parity", Utf8),
         ]))
     });
     once(&SCHEMA)

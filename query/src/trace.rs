@@ -10,6 +10,7 @@ use daytwo_storage::{SpanId, TraceId};
 
 mod critical_path;
 mod extract;
+pub(crate) mod identity;
 mod own_time;
 mod self_time;
 mod stitch;
@@ -53,13 +54,13 @@ pub const STATUS_ERROR: i32 = 2;
 pub struct SpanResource {
     /// `service.name`.
     pub service: Arc<str>,
-    /// `service.version`.
+    /// `service.version`; without one, what else the process is known by, as in `revision:9d59409`.
     pub version: Arc<str>,
     /// `deployment.environment.name`.
     pub environment: Arc<str>,
     /// `service.instance.id`.
     pub instance: Arc<str>,
-    /// Resource attributes that may explain a difference between versions, by key.
+    /// Resource attributes that identify what runs or may explain a difference between versions, by key.
     pub traits: Arc<[(Arc<str>, Arc<str>)]>,
 }
 

@@ -14,6 +14,7 @@ mod floors;
 mod gate;
 mod judge;
 mod node_test;
+mod parity;
 mod rank_test;
 mod record;
 mod sequential;
@@ -29,8 +30,8 @@ pub use distribution::distribution;
 pub use exemplars::pick as pick_exemplars;
 pub use judge::judge;
 pub use record::{
-    Baseline, Candidate, Class, Exemplar, ExemplarRole, Finding, FindingNode, QuantilesMs, Rung, Signal, State,
-    StructureChange, Suspect, Verdict,
+    Baseline, Candidate, Class, Exemplar, ExemplarRole, Finding, FindingNode, Parity, ParityState, ParityValue,
+    QuantilesMs, Rung, Signal, State, StructureChange, Suspect, Verdict,
 };
 
 use std::time::Duration;

@@ -21,6 +21,7 @@ mod config;
 mod damage;
 mod dedup;
 mod disk;
+mod document;
 mod error;
 #[cfg(debug_assertions)]
 pub mod failpoint;
@@ -50,6 +51,7 @@ pub use clock::{Clock, SystemClock, UnixNanos};
 pub use compaction::CompactionStatus;
 pub use config::StorageConfig;
 pub use disk::{DiskLevel, DiskStatus};
+pub use document::Document;
 pub use error::{Result, StorageError};
 pub use id::{SpanId, TraceId};
 pub use retention::RetentionStatus;

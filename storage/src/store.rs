@@ -38,7 +38,7 @@ use crate::wal::frame;
 use crate::wal::health::Health;
 use crate::wal::retention::Segments;
 use crate::wal::writer::{Append, Refusal, Rounds};
-use crate::{Clock, DiskLevel, Result, SpanBatch, StorageConfig, StorageError};
+use crate::{Clock, DiskLevel, Document, Result, SpanBatch, StorageConfig, StorageError};
 use background::Background;
 
 /// Requests that may wait for the log.
@@ -198,6 +198,11 @@ impl Store {
     pub fn snapshot_and_tail(&self, capacity: usize) -> (Snapshot, mpsc::Receiver<SpanBatch>) {
         let (snapshot, tail) = self.shared.snapshot(Some(capacity));
         (snapshot, tail.unwrap_or_else(|| mpsc::channel(1).1))
+    }
+
+    /// A small file of this data folder, of at most `bytes_max` bytes; every name has one owner, who keeps to one writer at a time.
+    pub fn document(&self, name: &'static str, bytes_max: usize) -> Document {
+        Document::new(self.shared.fs.clone(), self.shared.config.data_dir.join(name), bytes_max)
     }
 
     /// Counters and states.

@@ -2,10 +2,12 @@
 
 #![expect(unused_qualifications, reason = "the expansion of `utoipa::path` names the parameters' type in full")]
 
+mod cdevents;
+pub(crate) mod declare;
 pub(crate) mod distribution;
 mod dto;
 
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::routing::get;
 use axum::{Json, Router};
 use daytwo_query::verdict::State as Judged;
@@ -22,11 +24,15 @@ use dto::{Deployment, DeploymentDetail, Deployments, GateResult, Verdict, Verdic
 /// Routes of this resource.
 pub(super) fn routes() -> Router<AppState> {
     Router::new()
-        .route("/api/v1/deployments", get(deployments))
+        .route("/api/v1/deployments", get(deployments).post(declare::declare))
         .route("/api/v1/deployments/{service}/{version}", get(deployment))
         .route("/api/v1/deployments/{service}/{version}/verdict", get(verdict))
         .route("/api/v1/deployments/{service}/{version}/distribution", get(distribution::distribution))
+        .layer(DefaultBodyLimit::max(declare::BODY_BYTES_MAX))
 }
+
+/// How far back a release's share of the traffic is shown.
+const SHARES_OF: std::time::Duration = std::time::Duration::from_secs(6 * 3600);
 
 /// Which releases are asked for.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -62,7 +68,14 @@ pub(crate) async fn deployment(
 ) -> ApiResult<Json<DeploymentDetail>> {
     let found = find(&state, &service, &version, params.env)?;
     let verdict = judgement(&state, &found)?;
-    Ok(Json(DeploymentDetail { freshness: Freshness::of_correlator(&state), deployment: found.into(), verdict }))
+    let from = state.clock.now().saturating_sub(SHARES_OF);
+    let shares = state.correlator.shares(&found.service, &found.version, &found.environment, from);
+    Ok(Json(DeploymentDetail {
+        freshness: Freshness::of_correlator(&state),
+        deployment: found.into(),
+        share_series: shares.into_iter().map(Into::into).collect(),
+        verdict,
+    }))
 }
 
 /// The judgement alone, for gates: `$.result.verdict` is `pass`, `fail`, `continue` or `inconclusive`.
@@ -98,7 +111,12 @@ fn judgement(state: &AppState, found: &Found) -> ApiResult<Verdict> {
 /// What a gate does: pass only on shown non-inferiority, fail only on shown harm; a release that only inherits a slowdown is
 /// not to blame, but was not shown to be good either.
 fn gate(state: Judged) -> GateResult {
-    let verdict = match state {
+    GateResult { verdict: gate_word(state), ok: state == Judged::Pass }
+}
+
+/// The state in the words of gates.
+pub(super) fn gate_word(state: Judged) -> &'static str {
+    match state {
         Judged::Pass => "pass",
         Judged::Fail => "fail",
         Judged::Continue => "continue",
@@ -109,8 +127,7 @@ fn gate(state: Judged) -> GateResult {
         | Judged::Confounded
         | Judged::Noisy
         | Judged::NoData => "inconclusive",
-    };
-    GateResult { verdict, ok: state == Judged::Pass }
+    }
 }
 
 #[cfg(test)]

@@ -32,6 +32,7 @@ pub(crate) async fn metrics(State(state): State<AppState>) -> Response {
     storage(&mut out, &(state.storage)());
     queries(&mut out, &state.queries.status());
     correlation(&mut out, &state);
+    alerts(&mut out, &state);
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], out.finish()).into_response()
 }
 
@@ -176,6 +177,10 @@ fn correlation(out: &mut Exposition, state: &AppState) {
     out.sample(&[], status.cells);
     out.gauge("daytwo_correlation_lagging", "1 while the correlation engine is behind ingestion.");
     out.sample(&[], u8::from(status.lagging));
+    out.gauge("daytwo_declared_deployments", "Declared deployments that are kept.");
+    out.sample(&[], status.declared_deployments);
+    out.counter("daytwo_declared_deployments_dropped_total", "Declared deployments that went because there were too many.");
+    out.sample(&[], status.dropped_declarations);
     out.gauge("daytwo_deployment_verdict", "1 for the state in which a release is.");
     for release in state.correlator.deployments(&DeploymentFilter::default()).iter().take(RELEASES_MAX) {
         let labels = [
@@ -187,6 +192,24 @@ fn correlation(out: &mut Exposition, state: &AppState) {
         ];
         out.sample(&labels, 1);
     }
+}
+
+fn alerts(out: &mut Exposition, state: &AppState) {
+    let (firing, dropped) = state.alerts.counts();
+    out.gauge("daytwo_alerts_firing", "Alerts that fire.");
+    out.sample(&[], firing);
+    out.counter("daytwo_alerts_dropped_total", "Alerts left out because there were too many, or that nobody could be told of.");
+    out.sample(&[], dropped);
+    let webhooks = state.alerts.webhooks();
+    out.gauge("daytwo_alerts_pending", "Alerts and recoveries that a webhook has yet to hear of.");
+    webhooks.iter().for_each(|webhook| out.sample(&[("webhook", &webhook.name)], webhook.pending));
+    out.counter("daytwo_alert_requests_total", "Requests to webhooks, by how they ended.");
+    for webhook in &webhooks {
+        out.sample(&[("webhook", &webhook.name), ("ended", "delivered")], webhook.delivered);
+        out.sample(&[("webhook", &webhook.name), ("ended", "failed")], webhook.failed);
+    }
+    out.counter("daytwo_alerts_refused_total", "Alerts that a webhook would not have.");
+    webhooks.iter().for_each(|webhook| out.sample(&[("webhook", &webhook.name)], webhook.refused));
 }
 
 #[expect(clippy::cast_precision_loss, reason = "shown, not computed with; 2^53 ns are 104 days inside fdatasync")]

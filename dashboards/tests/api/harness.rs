@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use daytwo_dashboards::{AppState, Identity, IngestCounts, Parts, RateMeter, Readiness, router};
+use daytwo_dashboards::{Alerts, AppState, Identity, IngestCounts, Parts, RateMeter, Readiness, router};
 use daytwo_query::{Clock, Correlator, EngineConfig, QueryConfig, QueryEngine, UnixNanos};
 use daytwo_storage::clock::ManualClock;
 use daytwo_storage::testing::{SeededReplay, TestSpan, batch_of};
@@ -80,6 +80,7 @@ impl World {
             identity: identity(),
             ingest: Arc::new(|| IngestCounts { received_spans: 7, accepted_spans: 7, ..IngestCounts::default() }),
             storage: Arc::new(move || stored.status()),
+            alerts: Alerts::none(Arc::clone(&clock) as Arc<dyn Clock>),
             readiness: readiness.clone(),
             rate: Arc::new(RateMeter::default()),
         });
@@ -101,6 +102,41 @@ impl World {
         let batch = batch_of(NOW, spans);
         self.correlator.observe(&batch);
         self.store.append(frame, batch).await.unwrap();
+    }
+
+    /// Shows spans that come in now to the correlator alone.
+    pub(crate) fn observe(&self, spans: &[TestSpan]) {
+        self.correlator.observe(&batch_of(self.clock.now(), spans));
+    }
+
+    /// So many seconds of a release beside the version before: `v1`, and `v2` from the 20th second on in half of 40 traces a second, whose
+    /// work takes `factor` times as long.
+    pub(crate) fn release(&self, service: &str, seconds: u64, factor: f64) {
+        for second in 0..seconds {
+            for part in 0..20_u64 {
+                let trace = 2 * (second * 20 + part) + 2;
+                let wobble = (trace * 7_919) % 100 * 50_000;
+                let slow = if second < 20 { 1.0 } else { factor };
+                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a few ms")]
+                let work = ((20_000_000 + wobble) as f64 * slow) as u64;
+                let start = u64::try_from(self.clock.now().0).unwrap() + part * 1_000_000;
+                self.observe(&call(trace, service, "v1", start, 20_000_000 + wobble));
+                self.observe(&call(trace + 1, service, if second < 20 { "v1" } else { "v2" }, start, work));
+            }
+            self.pass(Duration::from_secs(1));
+        }
+    }
+
+    /// `POST path` with a JSON body.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.post_as(path, "application/json", &[], body).await
+    }
+
+    /// `POST path` with a body of some media type and further headers.
+    pub(crate) async fn post_as(&self, path: &str, media: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
+        let request = request("POST", path).header("content-type", media);
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        self.send(request.body(Body::from(body.to_string())).unwrap()).await
     }
 
     pub(crate) async fn flush(&self) {
@@ -131,6 +167,21 @@ impl World {
         assert_eq!(answer.header("content-type"), "application/json");
         answer.json()
     }
+}
+
+/// A request to `shop` that calls a service, which works for so many nanoseconds.
+fn call(trace: u64, service: &str, version: &str, start: u64, work: u64) -> [TestSpan; 3] {
+    let span = |id: u64| TestSpan::new(u128::from(trace), id).environment("prod");
+    let root = span(1).service("shop").version("s1").name("GET /").at(start).lasting(work + 6_000_000);
+    let client = span(2).parent(1).service("shop").version("s1").name("call").kind(3);
+    let answer = span(3).parent(2).service(service).version(version).name("POST /work");
+    let hash = if version == "v1" { "5d4f8c7b9" } else { "6f9d7c8b5" };
+    let pod = format!(r#"{{"k8s.replicaset.name":"{service}-{hash}","process.runtime.version":"{version}.0"}}"#);
+    [
+        root,
+        client.at(start + 1_000_000).lasting(work + 2_000_000),
+        answer.resource(&pod).instance(&format!("{service}-{hash}-a")).at(start + 2_000_000).lasting(work),
+    ]
 }
 
 /// A request as a browser on this machine sends it.

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "test code fails loudly")]
 
+mod deployments;
 mod errors;
+mod gates;
 mod harness;
 mod openapi;
 mod pages;

@@ -11,7 +11,7 @@ use super::open::{Closed, OpenTraces};
 use super::recent::RecentTraces;
 use super::versions::{Arrival, Versions};
 use super::{Distribution, EngineStatus};
-use crate::deployment::{Deployment, DeploymentFilter};
+use crate::deployment::{DeclaredSet, Deployment, DeploymentFilter};
 use crate::measure::{CellEntry, FINE, SliCells, TraceRecord, measure_trace, slot_start};
 use crate::slo::{self, LastDeployment, Objective, SloBoard, SloCounter, SloDetail, SloProblem};
 use crate::trace::{ResourceCache, extract_spans, kind, stitch};
@@ -19,6 +19,7 @@ use crate::verdict::{self, CohortKey, Cohorts, Verdict};
 use daytwo_storage::TraceId;
 
 mod board;
+mod deployments;
 
 /// Environment, service, version and arrival: what tells deployments apart.
 type DeploymentKey = (Arc<str>, Arc<str>, Arc<str>, UnixNanos);
@@ -42,6 +43,7 @@ pub(super) struct State {
     versions: Versions,
     objectives: Vec<(Objective, SloCounter)>,
     problems: Vec<SloProblem>,
+    pub(super) declared: Arc<DeclaredSet>,
     judged: BTreeMap<DeploymentKey, Judged>,
     last_judged: i64,
     observed: u64,
@@ -63,6 +65,7 @@ impl State {
             versions: Versions::default(),
             objectives: Vec::new(),
             problems: Vec::new(),
+            declared: Arc::default(),
             judged: BTreeMap::new(),
             last_judged: i64::MIN,
             observed: 0,
@@ -172,7 +175,7 @@ impl State {
 
     /// Finds deployments and judges those whose bake time has not ended.
     fn judge_all(&mut self, now: UnixNanos) {
-        let arrivals = self.versions.arrivals(self.config.deployment_traces_min);
+        let arrivals = self.versions.arrivals(self.config.deployment_traces_min, &self.declared);
         let keys: Vec<DeploymentKey> = arrivals.iter().map(key_of).collect();
         self.judged.retain(|key, _| keys.contains(key));
         for (key, arrival) in keys.into_iter().zip(arrivals) {

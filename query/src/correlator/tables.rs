@@ -12,7 +12,7 @@ use hdrhistogram::serialization::{Serializer, V2Serializer};
 use serde_json::{Value, json};
 
 use super::Correlator;
-use crate::deployment::DeploymentFilter;
+use crate::deployment::{Deployment, DeploymentFilter, Note};
 use crate::measure::{CellKey, CellValue, LogHistogram, Slot};
 use crate::slo::{Severity, SloReport};
 use crate::verdict::{Finding, QuantilesMs, Verdict};
@@ -111,6 +111,9 @@ impl Correlator {
             some_reals(&rows, |row| row.rate_change),
             some_reals(&rows, |row| row.p95_change),
             some_reals(&rows, |row| row.errors_change),
+            texts(&rows, identity_json),
+            texts(&rows, notes_json),
+            some_numbers(&rows, |row| row.declared.as_ref().map(|declared| declared.at.0)),
         ]
     }
 }
@@ -235,6 +238,7 @@ fn verdict_columns(rows: &[Arc<Verdict>]) -> Vec<ArrayRef> {
         texts(rows, |row| json!(row.confounders).to_string()),
         some_texts(rows, |row| Some(row.what_would_change.clone())),
         texts(rows, |row| row.sql.clone()),
+        texts(rows, parity_json),
     ]);
     columns
 }
@@ -304,6 +308,36 @@ fn suspects_json(verdict: &Arc<Verdict>) -> String {
             "own_ms": suspect.own_ms,
             "edge_ms": suspect.edge_ms,
             "calls_ms": suspect.calls_ms,
+        })
+    });
+    Value::Array(rows.collect()).to_string()
+}
+
+fn identity_json(row: &Deployment) -> String {
+    let identity = &row.identity;
+    json!({
+        "revisions": identity.revisions,
+        "image_digests": identity.image_digests,
+        "image_tags": identity.image_tags,
+        "pod_template_hashes": identity.pod_template_hashes,
+    })
+    .to_string()
+}
+
+fn notes_json(row: &Deployment) -> String {
+    let note = |note: &Note| json!({"kind": note.kind.name(), "at_unix_nano": note.at_unix_nano.to_string(), "text": note.text});
+    Value::Array(row.notes.iter().map(note).collect()).to_string()
+}
+
+fn parity_json(verdict: &Arc<Verdict>) -> String {
+    let rows = verdict.parity.iter().map(|row| {
+        let values = row.values.iter().map(|value| json!({"value": value.value, "before": value.before, "after": value.after}));
+        json!({
+            "service": row.service,
+            "attribute": row.attribute,
+            "state": row.state.name(),
+            "distance": row.distance,
+            "values": values.collect::<Vec<_>>(),
         })
     });
     Value::Array(rows.collect()).to_string()

@@ -10,22 +10,28 @@ use arrow::error::ArrowError;
 use daytwo_storage::schema::{UNKNOWN_SERVICE, col};
 use daytwo_storage::{SpanId, TraceId};
 
-use super::{SpanResource, TraceSpan};
+use super::{SpanResource, TraceSpan, identity};
 
 /// More texts than this and the cache starts afresh; it only saves memory.
 const CACHED_MAX: usize = 65_536;
 
 /// Resource attributes that may explain a difference between two versions.
-const TRAITS: [&str; 12] = [
+const TRAITS: [&str; 18] = [
     "cloud.availability_zone",
+    "cloud.provider",
     "cloud.region",
     "container.image.name",
+    "container.runtime.name",
     "host.arch",
     "host.name",
     "host.type",
+    "k8s.cluster.name",
     "k8s.node.name",
+    "os.type",
+    "os.version",
     "process.runtime.name",
     "process.runtime.version",
+    "telemetry.distro.version",
     "telemetry.sdk.language",
     "telemetry.sdk.name",
     "telemetry.sdk.version",
@@ -60,12 +66,13 @@ impl ResourceCache {
             self.resources.clear();
         }
         let [service, version, environment, instance, attributes] = parts;
+        let traits = self.traits(attributes);
         let resource = Arc::new(SpanResource {
             service: self.text(service.unwrap_or(UNKNOWN_SERVICE)),
-            version: self.text(version.unwrap_or_default()),
+            version: self.version(version, &traits),
             environment: self.text(environment.unwrap_or_default()),
             instance: self.text(instance.unwrap_or_default()),
-            traits: self.traits(attributes),
+            traits,
         });
         self.resources.insert(key, Arc::clone(&resource));
         resource
@@ -76,7 +83,17 @@ impl ResourceCache {
         let Some(serde_json::Value::Object(map)) = parsed else { return Arc::from([]) };
         let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let found = TRAITS.iter().filter_map(|key| map.get(*key).map(|value| (*key, text(value))));
-        found.map(|(key, value)| (self.text(key), self.text(&value))).collect()
+        found.chain(identity::parts(&map)).map(|(key, value)| (self.text(key), self.text(&value))).collect()
+    }
+
+    /// The version that a process names, else what it is known by.
+    fn version(&mut self, named: Option<&str>, traits: &[(Arc<str>, Arc<str>)]) -> Arc<str> {
+        if let Some(named) = named.filter(|named| !named.is_empty()) {
+            return self.text(named);
+        }
+        let part = |key: &str| traits.iter().find(|(name, _)| **name == *key).map(|(_, value)| &**value);
+        let known_by = identity::version_of(part).unwrap_or_default();
+        self.text(&known_by)
     }
 }
 

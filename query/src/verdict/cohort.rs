@@ -7,6 +7,7 @@ use std::time::Duration;
 use daytwo_storage::UnixNanos;
 
 use crate::measure::{FINE, LogHistogram, NodeKey, NodeValue, TraceRecord, slot_start};
+use crate::trace::identity;
 
 /// Journeys times nodes that are told apart; more are counted and left out.
 const SERIES_MAX: usize = 20_000;
@@ -75,6 +76,9 @@ pub(crate) type Slots = [BTreeMap<i64, NodeCell>; ARMS];
 
 /// Something about a trace that may explain a difference: a resource attribute or another service's version.
 pub(crate) type Trait = (Arc<str>, Arc<str>, Arc<str>);
+
+/// Trait that every process of the judged service has, so that those without an attribute are known.
+pub(crate) const PRESENT: &str = "";
 
 /// The traces of one deployment.
 #[derive(Debug)]
@@ -153,8 +157,10 @@ impl Cohorts {
             let own = resource.service == self.key.service;
             let version = (!own && !resource.version.is_empty())
                 .then(|| ("service.version".into(), Arc::clone(&resource.version)));
-            let traits = resource.traits.iter().filter(|_| own).cloned();
-            for (name, value) in traits.chain(version) {
+            let explaining = |(name, _): &&(Arc<str>, Arc<str>)| own && !identity::is_part(name);
+            let traits = resource.traits.iter().filter(explaining).cloned();
+            let present = own.then(|| (PRESENT.into(), PRESENT.into()));
+            for (name, value) in traits.chain(version).chain(present) {
                 let key = (Arc::clone(&resource.service), name, value);
                 if self.traits.len() >= TRAITS_MAX && !self.traits.contains_key(&key) {
                     continue;

@@ -14,7 +14,8 @@ use super::node_test::{self, INTERVAL_ALPHA, LOCATION_WEIGHT, Yardstick};
 use super::sequential::{critical_z, ln_e_value, normal_quantile, tuning};
 use super::suspects::Evidences;
 use super::{
-    Baseline, Candidate, Class, Rung, State, StructureChange, Suspect, Verdict, VerdictConfig, rank_test, words,
+    Baseline, Candidate, Class, Parity, Rung, State, StructureChange, Suspect, Verdict, VerdictConfig, parity, rank_test,
+    words,
 };
 use crate::measure::{FINE, NodeKey};
 
@@ -391,6 +392,7 @@ impl Case<'_> {
         let affected = self.affected();
         let waiting = matches!(state, State::Continue | State::Inconclusive);
         let traces_needed = waiting.then(|| self.traces_needed());
+        let parity = self.parity();
         let class = matches!(state, State::Fail | State::Warn | State::Inherited | State::Noisy | State::Confounded)
             .then_some(self.attribution.class)
             .flatten();
@@ -427,7 +429,8 @@ impl Case<'_> {
             suspects: self.suspects.clone(),
             structure: self.structure(),
             exemplars: Vec::new(),
-            confounders: self.confounders(),
+            confounders: parity::differences(&parity),
+            parity,
             what_would_change: String::new(),
             sql: words::sql(key, before_from.min(from), to),
         };
@@ -447,27 +450,9 @@ impl Case<'_> {
         calls.map(change).collect()
     }
 
-    /// What else differs between the cohorts: other services' versions, and resource attributes never seen before.
-    fn confounders(&self) -> Vec<String> {
-        let mut found: Vec<String> = self
-            .attribution
-            .mixed
-            .iter()
-            .map(|service| format!("{service} runs other versions in the two cohorts"))
-            .collect();
-        let mut names: Vec<&Arc<str>> = Vec::new();
-        for ((service, name, _), counts) in &self.cohorts.traits {
-            let one_sided = counts.contains(&0);
-            if *service == self.cohorts.key.service
-                && one_sided
-                && self.comparison.traces.iter().all(|count| *count > 0)
-            {
-                names.push(name);
-            }
-        }
-        names.dedup();
-        found.extend(names.into_iter().map(|name| format!("{name} differs")));
-        found
+    /// What the cohorts ran on; nothing to be said while one of them is empty.
+    fn parity(&self) -> Vec<Parity> {
+        if self.comparison.traces.contains(&0) { Vec::new() } else { parity::rows(self.cohorts) }
     }
 
     fn headline(&self, verdict: &Verdict) -> String {

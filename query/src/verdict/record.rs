@@ -306,6 +306,54 @@ pub struct Candidate {
     pub traces: u64,
 }
 
+/// Whether the cohorts are alike in an attribute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ParityState {
+    /// They are not: it may explain what the version is blamed for.
+    Differs,
+    /// Too few processes to tell.
+    Unknown,
+    /// They are, within what chance does.
+    Alike,
+}
+
+impl ParityState {
+    /// The name that the API shows.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Differs => "differs",
+            Self::Unknown => "unknown",
+            Self::Alike => "alike",
+        }
+    }
+}
+
+/// How common a value of an attribute is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ParityValue {
+    /// The value; `~absent` for processes that do not send the attribute, `~other` for values beyond the first nine.
+    pub value: String,
+    /// Share of the old version's processes, each counted once a trace.
+    pub before: f64,
+    /// Share of the new version's.
+    pub after: f64,
+}
+
+/// One attribute of what the cohorts ran on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parity {
+    /// The judged service; another one for its version.
+    pub service: String,
+    /// The attribute.
+    pub attribute: String,
+    /// Whether the cohorts are alike in it.
+    pub state: ParityState,
+    /// Share of the processes that would have to change for the cohorts to be the same.
+    pub distance: f64,
+    /// Its values, most common first.
+    pub values: Vec<ParityValue>,
+}
+
 /// The judgement of one deployment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
@@ -353,6 +401,8 @@ pub struct Verdict {
     pub exemplars: Vec<Exemplar>,
     /// What else differs between the cohorts.
     pub confounders: Vec<String>,
+    /// What the cohorts ran on, attribute by attribute, differences first.
+    pub parity: Vec<Parity>,
     /// What would change the verdict.
     pub what_would_change: String,
     /// SQL over `spans` that repeats the comparison.

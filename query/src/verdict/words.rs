@@ -5,6 +5,7 @@ use super::errors::ErrorTest;
 use super::node_test::NodeTest;
 use super::record::{Finding, FindingNode, Signal};
 use crate::measure::NodeKey;
+use crate::trace::identity;
 
 /// Milliseconds with three significant digits.
 pub(super) fn ms(value: f64) -> String {
@@ -86,20 +87,38 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
+/// The condition that a span is of this version: by its column, or by the attribute that stands in where the process names none.
+fn is_version(version: &str) -> String {
+    let named = format!("coalesce(service_version, '') = {}", quoted(version));
+    match identity::value_of(version) {
+        // The value ends the attribute's text, or the item of its list.
+        Some(value) => format!(
+            "({named} OR coalesce(service_version, '') = '' AND contains(coalesce(resource_attributes, ''), {}))",
+            quoted(&format!("{value}\""))
+        ),
+        None => named,
+    }
+}
+
 /// SQL over `spans` that shows both cohorts side by side.
 pub(super) fn sql(key: &CohortKey, from: i64, to: i64) -> String {
-    let mut versions = vec![quoted(&key.candidate)];
-    versions.extend(key.baseline.iter().map(|version| quoted(version)));
+    let new = is_version(&key.candidate);
+    let (version, wanted) = match &key.baseline {
+        Some(old) => (
+            format!("CASE WHEN {new} THEN {} ELSE {} END", quoted(&key.candidate), quoted(old)),
+            format!("({new} OR {})", is_version(old)),
+        ),
+        None => (quoted(&key.candidate), new),
+    };
     format!(
-        "SELECT name, coalesce(service_version, '') AS version, count(DISTINCT trace_id) AS traces, count(*) AS spans, \
+        "SELECT name, {version} AS version, count(DISTINCT trace_id) AS traces, count(*) AS spans, \
          count(*) FILTER (WHERE status_code = 2) AS errors, \
          hdr_quantile(hdr_histogram(duration_time_unix_nano), 0.5) / 1e6 AS p50_ms, \
          hdr_quantile(hdr_histogram(duration_time_unix_nano), 0.95) / 1e6 AS p95_ms \
          FROM spans WHERE service_name = {} AND coalesce(deployment_environment_name, '') = {} \
-         AND coalesce(service_version, '') IN ({}) AND start_time_unix_nano >= {from} AND start_time_unix_nano < {to} \
+         AND {wanted} AND start_time_unix_nano >= {from} AND start_time_unix_nano < {to} \
          GROUP BY 1, 2 ORDER BY 1, 2",
         quoted(&key.service),
         quoted(&key.environment),
-        versions.join(", "),
     )
 }

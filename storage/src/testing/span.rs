@@ -22,6 +22,8 @@ pub struct TestSpan {
     pub instance: Option<String>,
     /// `deployment.environment.name`.
     pub environment: Option<String>,
+    /// Further resource attributes as a JSON object.
+    pub resource: Option<String>,
     /// Operation name.
     pub name: String,
     /// OTLP kind: 1 internal, 2 server, 3 client, 4 producer, 5 consumer.
@@ -51,6 +53,7 @@ impl TestSpan {
             version: None,
             instance: None,
             environment: None,
+            resource: None,
             name: "op".into(),
             kind: 2,
             start: 1_000_000_000,
@@ -89,6 +92,12 @@ impl TestSpan {
     /// Sets `deployment.environment.name`.
     pub fn environment(mut self, environment: &str) -> Self {
         self.environment = Some(environment.into());
+        self
+    }
+
+    /// Sets further resource attributes, a JSON object.
+    pub fn resource(mut self, json: &str) -> Self {
+        self.resource = Some(json.into());
         self
     }
 
@@ -145,12 +154,13 @@ impl TestSpan {
         trace_id(self.trace)
     }
 
-    fn resource(&self) -> ResourceRow<'_> {
+    fn resource_row(&self) -> ResourceRow<'_> {
         ResourceRow {
             service_name: Some(self.service.as_str().into()),
             service_version: self.version.as_deref().map(Cow::Borrowed),
             service_instance_id: self.instance.as_deref().map(Cow::Borrowed),
             environment: self.environment.as_deref().map(Cow::Borrowed),
+            attributes_json: self.resource.as_deref().map(Cow::Borrowed),
             ..ResourceRow::default()
         }
     }
@@ -188,12 +198,12 @@ fn span_id(number: u64) -> SpanId {
 }
 
 /// The batch of these spans, as one request received at `received` would give it; a new resource begins where
-/// the service, version, instance or environment changes.
+/// the service, version, instance, environment or another resource attribute changes.
 pub fn batch_of(received: UnixNanos, spans: &[TestSpan]) -> SpanBatch {
     let mut builder = SpanBatchBuilder::new(received.0);
     let mut current = None;
     for span in spans {
-        let resource = span.resource();
+        let resource = span.resource_row();
         if current.as_ref() != Some(&resource) {
             builder.begin_resource(&resource);
             builder.begin_scope(&ScopeRow { name: Some("daytwo.testing".into()), ..ScopeRow::default() });

@@ -6,6 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::super::{Freshness, nanos_of};
+use super::declare::Declared;
 
 /// Releases, the newest first.
 #[derive(Debug, Serialize, ToSchema)]
@@ -21,6 +22,8 @@ pub(crate) struct DeploymentDetail {
     #[serde(flatten)]
     pub(super) freshness: Freshness,
     pub(super) deployment: Deployment,
+    /// Its share of the service's traces by the minute, oldest first; minutes without a trace are left out.
+    pub(super) share_series: Vec<SharePoint>,
     pub(super) verdict: Verdict,
 }
 
@@ -55,8 +58,14 @@ pub(crate) struct Deployment {
     last_seen_unix_nano: String,
     /// Its share of the service's traffic, 0..1.
     share: Option<f64>,
-    /// `first`, `release` or `rollback`.
+    /// `first`, `release`, `rollback`, or `declared` while no span of it has come.
     kind: &'static str,
+    identity: Identity,
+    /// Instances that were seen of it.
+    instances: u64,
+    /// What else there is to know, oldest first.
+    notes: Vec<Note>,
+    declared: Option<Declared>,
     state: &'static str,
     class: Option<&'static str>,
     /// One sentence built from the numbers.
@@ -79,6 +88,10 @@ impl From<query::Deployment> for Deployment {
             last_seen_unix_nano: nanos_of(deployment.last_seen_unix_nano),
             share: deployment.share,
             kind: deployment.kind.name(),
+            identity: deployment.identity.into(),
+            instances: deployment.instances,
+            notes: deployment.notes.into_iter().map(Note::from).collect(),
+            declared: deployment.declared.map(Declared::from),
             state: deployment.state.name(),
             class: deployment.class.map(verdict::Class::name),
             headline: deployment.headline,
@@ -88,6 +101,57 @@ impl From<query::Deployment> for Deployment {
             p95_change: deployment.p95_change,
             errors_change: deployment.errors_change,
         }
+    }
+}
+
+/// What a version is known by beside its name; several values when processes disagree.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Identity {
+    revisions: Vec<String>,
+    image_digests: Vec<String>,
+    image_tags: Vec<String>,
+    pod_template_hashes: Vec<String>,
+}
+
+impl From<query::Identity> for Identity {
+    fn from(identity: query::Identity) -> Self {
+        Self {
+            revisions: identity.revisions,
+            image_digests: identity.image_digests,
+            image_tags: identity.image_tags,
+            pod_template_hashes: identity.pod_template_hashes,
+        }
+    }
+}
+
+/// Something to know about a release.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Note {
+    /// `canary`, `blue_green`, `restart`, `rebuilt`, `reconfigured`, `contradiction`, `flapping`, `withdrawn`, `replaced`, `idle` or
+    /// `redeployed`.
+    kind: &'static str,
+    at_unix_nano: String,
+    text: String,
+}
+
+impl From<query::Note> for Note {
+    fn from(note: query::Note) -> Self {
+        Self { kind: note.kind.name(), at_unix_nano: nanos_of(note.at_unix_nano), text: note.text }
+    }
+}
+
+/// A release's share of its service's traces in one minute.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SharePoint {
+    t_unix_nano: String,
+    share: f64,
+    /// Traces of all versions.
+    traces: u64,
+}
+
+impl From<query::SharePoint> for SharePoint {
+    fn from(point: query::SharePoint) -> Self {
+        Self { t_unix_nano: nanos_of(point.t_unix_nano), share: point.share, traces: point.traces }
     }
 }
 
@@ -120,7 +184,10 @@ pub(crate) struct Verdict {
     suspects: Vec<Suspect>,
     structure: Vec<StructureChange>,
     exemplars: Vec<Exemplar>,
+    /// What else differs between the cohorts, in words.
     confounders: Vec<String>,
+    /// What the cohorts ran on, attribute by attribute, differences first.
+    parity: Vec<Parity>,
     what_would_change: String,
     /// The query that repeats the comparison.
     sql: String,
@@ -150,10 +217,50 @@ impl From<&verdict::Verdict> for Verdict {
             structure: verdict.structure.into_iter().map(StructureChange::from).collect(),
             exemplars: verdict.exemplars.into_iter().map(Exemplar::from).collect(),
             confounders: verdict.confounders,
+            parity: verdict.parity.into_iter().map(Parity::from).collect(),
             what_would_change: verdict.what_would_change,
             sql: verdict.sql,
         }
     }
+}
+
+/// One attribute of what the cohorts ran on.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Parity {
+    /// The judged service; another one for its version.
+    service: String,
+    attribute: String,
+    /// `differs`, `unknown` (too few processes) or `alike`.
+    state: &'static str,
+    /// Share of the processes that would have to change for the cohorts to be the same.
+    distance: f64,
+    values: Vec<ParityValue>,
+}
+
+impl From<verdict::Parity> for Parity {
+    fn from(parity: verdict::Parity) -> Self {
+        let value = |value: verdict::ParityValue| ParityValue {
+            value: value.value,
+            before: value.before,
+            after: value.after,
+        };
+        Self {
+            service: parity.service,
+            attribute: parity.attribute,
+            state: parity.state.name(),
+            distance: parity.distance,
+            values: parity.values.into_iter().map(value).collect(),
+        }
+    }
+}
+
+/// How common a value is among the processes of each cohort.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ParityValue {
+    /// `~absent` for processes that do not send the attribute, `~other` for values beyond the first nine.
+    value: String,
+    before: f64,
+    after: f64,
 }
 
 /// What the release was compared with.

@@ -1,14 +1,16 @@
 //! What the state answers: objectives, deployments, verdicts, distributions, counters.
 
 use super::{
-    Arc, Deployment, DeploymentFilter, Distribution, EngineStatus, Judged, LastDeployment, Objective, SloBoard,
-    SloCounter, SloDetail, SloProblem, State, UnixNanos, Verdict, slo,
+    Arc, Distribution, EngineStatus, Judged, LastDeployment, Objective, SloBoard, SloCounter, SloDetail, SloProblem,
+    State, UnixNanos, Verdict, slo,
 };
-use crate::verdict::{Finding, FindingNode, Signal, State as Outcome};
 
 impl State {
     pub(in crate::correlator) fn status(&self) -> EngineStatus {
+        let (declared_deployments, dropped_declarations) = self.declared.counts();
         EngineStatus {
+            declared_deployments,
+            dropped_declarations,
             observed_spans: self.observed,
             open_traces: self.open.open() as u64,
             open_spans: self.open.spans() as u64,
@@ -45,6 +47,7 @@ impl State {
         let objectives = self.objectives.iter().map(|(objective, _)| (objective.clone(), SloCounter::default()));
         fresh.objectives = objectives.collect();
         fresh.problems = self.problems.clone();
+        fresh.declared = Arc::clone(&self.declared);
         fresh
     }
 
@@ -52,6 +55,7 @@ impl State {
     pub(in crate::correlator) fn replace(&mut self, mut rebuilt: Self) {
         self.take_counters(&mut rebuilt);
         rebuilt.problems = std::mem::take(&mut self.problems);
+        rebuilt.declared = Arc::clone(&self.declared);
         rebuilt.rebuilds = self.rebuilds.saturating_add(1);
         rebuilt.observed = rebuilt.observed.saturating_add(self.observed);
         rebuilt.closed = rebuilt.closed.saturating_add(self.closed);
@@ -102,19 +106,6 @@ impl State {
         Some(slo::detail(objective, counter, now, report))
     }
 
-    pub(in crate::correlator) fn deployments(&self, filter: &DeploymentFilter) -> Vec<Deployment> {
-        let wanted = |judged: &&Judged| {
-            let (environment, service) = &judged.arrival.key;
-            filter.service.as_ref().is_none_or(|wanted| **wanted == **service)
-                && filter.environment.as_ref().is_none_or(|wanted| **wanted == **environment)
-        };
-        let mut found: Vec<_> = self.judged.values().filter(wanted).map(deployment).collect();
-        found.sort_by(|left, right| {
-            right.first_seen_unix_nano.cmp(&left.first_seen_unix_nano).then_with(|| left.service.cmp(&right.service))
-        });
-        found
-    }
-
     /// The newest deployment of this version.
     fn judged(&self, service: &str, version: &str, environment: Option<&str>) -> Option<&Judged> {
         let wanted = |judged: &&Judged| {
@@ -149,45 +140,4 @@ impl State {
         let cohorts = self.judged(service, version, environment)?.cohorts.as_ref()?;
         crate::verdict::distribution(cohorts, operation, &self.config.verdict)
     }
-}
-
-fn deployment(judged: &Judged) -> Deployment {
-    let (arrival, verdict) = (&judged.arrival, &judged.verdict);
-    let regressed = verdict.findings.iter().filter(|finding| matches!(finding.state, Outcome::Fail | Outcome::Warn));
-    let inherited = verdict.affected.iter().filter(|finding| finding.state == Outcome::Inherited);
-    let total = verdict.findings.iter().find(|finding| finding.node == FindingNode::Total);
-    let own_errors =
-        |row: &&Finding| row.signal == Signal::Errors && row.operation.is_none() && row.node == FindingNode::SelfTime;
-    let errors = verdict.findings.iter().find(own_errors);
-    let quantiles = total.and_then(|total| total.before_ms.zip(total.after_ms));
-    Deployment {
-        service: arrival.key.1.to_string(),
-        environment: arrival.key.0.to_string(),
-        version: arrival.version.to_string(),
-        previous_version: arrival.previous.as_ref().map(ToString::to_string),
-        first_seen_unix_nano: arrival.first_seen.0,
-        last_seen_unix_nano: arrival.last_seen.0,
-        share: arrival.share,
-        kind: arrival.kind,
-        state: verdict.state,
-        class: verdict.class,
-        headline: verdict.headline.clone(),
-        regressed_operations: regressed.filter(|finding| finding.operation.is_some()).count() as u64,
-        inherited_services: inherited.count() as u64,
-        rate_change: rate_change(verdict),
-        p95_change: quantiles
-            .filter(|(before, _)| before.p95 > 0.0)
-            .map(|(before, after)| after.p95 / before.p95 - 1.0),
-        errors_change: errors.and_then(|row| Some(row.errors_after? - row.errors_before?)),
-    }
-}
-
-/// Traces per second, new over old, less one. With concurrent traffic it says how the traffic is split.
-#[expect(clippy::cast_precision_loss, reason = "counts and times for show")]
-fn rate_change(verdict: &Verdict) -> Option<f64> {
-    let rate = |traces: u64, from: i64, to: i64| traces as f64 / (to.saturating_sub(from)) as f64;
-    let (before, after) = (&verdict.baseline, &verdict.candidate);
-    let old = rate(before.traces, before.from_unix_nano, before.to_unix_nano);
-    let new = rate(after.traces, after.from_unix_nano, after.to_unix_nano);
-    Some(new / old - 1.0).filter(|change| change.is_finite())
 }
