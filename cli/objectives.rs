@@ -47,7 +47,7 @@ impl Objectives {
     /// May be dropped at any time.
     pub(crate) async fn keep(self, correlator: Arc<Correlator>, mut hangup: Signal) {
         match self {
-            Self::None => {}
+            Self::None => correlator.set_slos(&[]),
             Self::Fixed(files) => correlator.set_slos(&files),
             Self::Folder(folder) => {
                 let mut watched = Watched::default();

@@ -75,7 +75,12 @@ impl WebhookSection {
         };
         let plain = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
         let named = !self.name.is_empty() && self.name.len() <= 64 && plain(&self.name);
-        check("name", format!("{:?}", self.name), named, "must be 1 to 64 letters, digits, dots, dashes or underscores");
+        check(
+            "name",
+            format!("{:?}", self.name),
+            named,
+            "must be 1 to 64 letters, digits, dots, dashes or underscores",
+        );
         if let Err(rule) = Target::parse(&self.url, self.allow_http) {
             check("url", format!("{:?}", self.url), false, &rule);
         }
@@ -165,7 +170,11 @@ mod tests {
     use super::*;
 
     fn webhook() -> WebhookSection {
-        WebhookSection { name: "ops".to_owned(), url: "https://alerts.example/hook".to_owned(), ..WebhookSection::default() }
+        WebhookSection {
+            name: "ops".to_owned(),
+            url: "https://alerts.example/hook".to_owned(),
+            ..WebhookSection::default()
+        }
     }
 
     /// Scenario: secrets in a file with a line break, in a variable, in both of which nothing is there, and in a file that is not there.

@@ -173,7 +173,12 @@ fn alerts(rules: &mut Rules, config: &Config) {
     rules.check("alerts.webhook", format!("{count} tables"), count <= WEBHOOKS_MAX, &rule);
     for (index, webhook) in alerts.webhook.iter().enumerate() {
         let taken = alerts.webhook.iter().take(index).any(|other| other.name == webhook.name);
-        rules.check(&format!("alerts.webhook[{index}].name"), format!("{:?}", webhook.name), !taken, "is the name of another webhook");
+        rules.check(
+            &format!("alerts.webhook[{index}].name"),
+            format!("{:?}", webhook.name),
+            !taken,
+            "is the name of another webhook",
+        );
         for (key, value, rule) in webhook.problems() {
             rules.check(&format!("alerts.webhook[{index}].{key}"), value, false, &rule);
         }

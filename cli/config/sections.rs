@@ -377,7 +377,7 @@ pub(super) const KEYS: &[(&str, &str, &str)] = &[
     (
         "alerts",
         "webhook",
-        "Who is told of burning budgets and failed releases; one table each:\n\
+        "Who is told of burning budgets and failed releases; one table each, in place of this key:\n\
          [[alerts.webhook]]\n\
          name = \"ops\"                               # in metrics and the log\n\
          url = \"https://alerts.example/api/v2/alerts\"\n\

@@ -92,8 +92,16 @@ fn each_bad_value_is_named() {
         ("[[alerts.webhook]]\nname = \"a\"\nurl = \"https://a\"\ncolour = 1", "alerts.webhook", "unknown field"),
         ("[[alerts.webhook]]\nurl = \"https://a\"", "alerts.webhook[0].name", "1 to 64"),
         ("[[alerts.webhook]]\nname = \"a\"\nurl = \"http://a\"", "alerts.webhook[0].url", "allow_http"),
-        ("[[alerts.webhook]]\nname = \"a\"\nurl = \"https://a\"\nallow_networks = [\"10\"]", "alerts.webhook[0].allow_networks", "10.0.0.0/8"),
-        ("[[alerts.webhook]]\nname = \"a\"\nurl = \"https://a\"\nseverities = []", "alerts.webhook[0].severities", "page"),
+        (
+            "[[alerts.webhook]]\nname = \"a\"\nurl = \"https://a\"\nallow_networks = [\"10\"]",
+            "alerts.webhook[0].allow_networks",
+            "10.0.0.0/8",
+        ),
+        (
+            "[[alerts.webhook]]\nname = \"a\"\nurl = \"https://a\"\nseverities = []",
+            "alerts.webhook[0].severities",
+            "page",
+        ),
         ("[[alerts.webhook]]\nname = \"a\"\nurl = \"https://a\"\nrepeat = \"1s\"", "alerts.webhook[0].repeat", "30s"),
         (
             "[[alerts.webhook]]\nname = \"a\"\nurl = \"https://a\"\nsigning_key_file = \"k\"\nsigning_key_env = \"K\"",

@@ -155,7 +155,8 @@ impl Alerts {
     }
 
     async fn look(&self, correlator: &Correlator) {
-        let mut ticks = tokio::time::interval(LOOK);
+        // Not at once: traces that a crash cut are closed a few seconds after the start.
+        let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + LOOK, LOOK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
@@ -187,7 +188,10 @@ impl Alerts {
             Ok(Err(error)) => error.to_string(),
             Err(error) => error.to_string(),
         };
-        tracing::warn!(reason = failure, "which alerts were told cannot be written down; after a restart some are told twice");
+        tracing::warn!(
+            reason = failure,
+            "which alerts were told cannot be written down; after a restart some are told twice"
+        );
         self.book().keep_changes();
     }
 

@@ -65,6 +65,8 @@ pub struct EngineStatus {
     pub unreadable_batches: u64,
     /// Whether answers are behind the store because a rebuild is under way.
     pub lagging: bool,
+    /// Whether everything is known that the store and the files of objectives hold, so that what is not there is over.
+    pub settled: bool,
 }
 
 /// One bin of a latency distribution.

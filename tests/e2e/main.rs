@@ -13,4 +13,5 @@ mod harness;
 mod ingest;
 mod layout;
 mod readers;
+mod rollout;
 mod shutdown;

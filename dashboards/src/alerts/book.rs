@@ -84,7 +84,8 @@ pub(super) struct Book {
 impl Book {
     /// Takes the conditions that hold now.
     pub(super) fn update(&mut self, conditions: Vec<Condition>, now: UnixNanos) {
-        let mut over: Vec<Texts> = self.alerts.iter().filter(|(_, alert)| alert.is_firing()).map(|(key, _)| key.clone()).collect();
+        let mut over: Vec<Texts> =
+            self.alerts.iter().filter(|(_, alert)| alert.is_firing()).map(|(key, _)| key.clone()).collect();
         over.retain(|key| !conditions.iter().any(|condition| condition.labels == *key));
         for condition in conditions {
             self.hold(condition, now);

@@ -151,7 +151,8 @@ impl Client {
             .header(header::CONNECTION, "close");
         if let Some(token) = &self.config.bearer_token {
             let value = HeaderValue::from_str(&format!("Bearer {}", token.reveal()));
-            let mut value = value.map_err(|_| self.unreachable("write the token for", &"it is no text for a header"))?;
+            let mut value =
+                value.map_err(|_| self.unreachable("write the token for", &"it is no text for a header"))?;
             value.set_sensitive(true);
             request = request.header(header::AUTHORIZATION, value);
         }

@@ -201,7 +201,10 @@ mod tests {
         assert_eq!((target.tls, target.host.as_str(), target.port), (true, "alerts.example", 443));
         assert_eq!(target.path, "/a?b=c");
         let target = Target::parse("http://[::1]:9093/api/v2/alerts", true).unwrap();
-        assert_eq!((target.tls, target.host.as_str(), target.port, target.authority.as_str()), (false, "::1", 9093, "[::1]:9093"));
+        assert_eq!(
+            (target.tls, target.host.as_str(), target.port, target.authority.as_str()),
+            (false, "::1", 9093, "[::1]:9093")
+        );
         for (url, rule) in [
             ("http://alerts.example", "allow_http"),
             ("ftp://alerts.example", "https://"),

@@ -105,7 +105,12 @@ impl Rig {
         Self { folder, clock, alerts }
     }
 
-    fn open(folder: &TempDir, clock: &Arc<ManualClock>, configs: Vec<WebhookConfig>, resolver: &Resolver) -> Arc<Alerts> {
+    fn open(
+        folder: &TempDir,
+        clock: &Arc<ManualClock>,
+        configs: Vec<WebhookConfig>,
+        resolver: &Resolver,
+    ) -> Arc<Alerts> {
         let document = Document::in_folder(folder.path(), "alerts.json", ALERTS_BYTES_MAX);
         let board = Some("https://board.example/".to_owned());
         Alerts::with_resolver(configs, board, document, Arc::clone(clock) as Arc<dyn Clock>, resolver).unwrap()
@@ -181,8 +186,16 @@ async fn plain_json_is_grouped_by_service_and_signed() {
     let rig = Rig::new(vec![config]);
     let mut second = condition("cart", "page", "two");
     second.labels.insert("alertname".to_owned(), "DeploymentFailed".to_owned());
-    rig.alerts.take(vec![condition("cart", "page", "one"), condition("pay", "page", "three"), condition("pay", "ticket", "four"), second]);
-    assert_eq!((rig.deliver().await, rig.deliver().await, rig.deliver().await), (Delivery::Done, Delivery::Done, Delivery::Nothing));
+    rig.alerts.take(vec![
+        condition("cart", "page", "one"),
+        condition("pay", "page", "three"),
+        condition("pay", "ticket", "four"),
+        second,
+    ]);
+    assert_eq!(
+        (rig.deliver().await, rig.deliver().await, rig.deliver().await),
+        (Delivery::Done, Delivery::Done, Delivery::Nothing)
+    );
     let bodies = log.bodies();
     let services: Vec<(&Value, usize)> =
         bodies.iter().map(|body| (&body["group"]["service"], body["alerts"].as_array().unwrap().len())).collect();
@@ -238,7 +251,10 @@ async fn an_outage_delays_and_loses_nothing() {
     rig.alerts.take(Vec::new());
     assert_eq!((rig.deliver().await, rig.deliver().await), (Delivery::Done, Delivery::Nothing));
     let last = log.bodies().pop().unwrap();
-    assert_eq!((&last["status"], &last["alerts"][0]["ends_at"]), (&json!("resolved"), &json!("2026-11-22T11:30:00.000Z")));
+    assert_eq!(
+        (&last["status"], &last["alerts"][0]["ends_at"]),
+        (&json!("resolved"), &json!("2026-11-22T11:30:00.000Z"))
+    );
     assert_eq!((rig.status().last_error, rig.status().delivered), (None, 1));
     nobody.pass(86_400);
     nobody.alerts.take(Vec::new());
@@ -292,7 +308,9 @@ async fn requests_go_where_the_configuration_allows() {
     let config = webhook(WebhookFormat::Json, &format!("http://hooks.example:{}/", first.port()));
     let metadata: SocketAddr = format!("169.254.169.254:{}", first.port()).parse().unwrap();
     let closed = WebhookConfig { allow_networks: Vec::new(), ..config.clone() };
-    for (config, addresses) in [(closed.clone(), vec![first]), (config.clone(), vec![metadata]), (closed, vec![first, metadata])] {
+    for (config, addresses) in
+        [(closed.clone(), vec![first]), (config.clone(), vec![metadata]), (closed, vec![first, metadata])]
+    {
         let (rig, _) = named(config, vec![addresses]);
         assert_eq!(rig.deliver().await, Delivery::Failed(Duration::ZERO));
         assert!(rig.status().last_error.unwrap().contains("no address that is allowed"), "{:?}", rig.status());
@@ -301,7 +319,11 @@ async fn requests_go_where_the_configuration_allows() {
     let (rig, answers) = named(config.clone(), vec![vec![metadata, first], vec![metadata]]);
     assert_eq!(rig.deliver().await, Delivery::Done);
     assert_eq!((log.count(), answers.lock().unwrap().len()), (2, 1), "asked once, connected to what was checked");
-    let plain = WebhookConfig { target: Target::parse(&format!("http://{first}/"), true).unwrap(), allow_networks: Vec::new(), ..config };
+    let plain = WebhookConfig {
+        target: Target::parse(&format!("http://{first}/"), true).unwrap(),
+        allow_networks: Vec::new(),
+        ..config
+    };
     let (rig, _) = named(plain.clone(), vec![vec![first]]);
     assert_eq!(rig.deliver().await, Delivery::Failed(Duration::ZERO));
     let system = Rig::new(vec![plain]);

@@ -7,10 +7,10 @@ use daytwo_query::{Correlator, Deployment, DeploymentFilter};
 use super::book::{Condition, Texts};
 use crate::link::encoded;
 
-/// The conditions that hold now; `None` while the engine has not read what is stored, for then nothing is over either.
+/// The conditions that hold now; `None` while the engine has not read what is stored and which objectives there are, for then nothing is
+/// over either.
 pub(super) fn conditions(correlator: &Correlator) -> Option<Vec<Condition>> {
-    let status = correlator.status();
-    (status.rebuilds > 0 && !status.lagging).then(|| found(correlator))
+    correlator.status().settled.then(|| found(correlator))
 }
 
 /// As [`conditions`], however much was read.
@@ -35,7 +35,14 @@ fn burning(slo: &SloReport, severity: Severity) -> Option<Condition> {
     }
     let windows = pairs.iter().map(|pair| {
         let rate = |rate: Option<f64>| rate.map_or("?".to_owned(), |rate| format!("{rate:.1}"));
-        format!("{} over {} and {} over {} (limit {})", rate(pair.long_rate), pair.long, rate(pair.short_rate), pair.short, pair.threshold)
+        format!(
+            "{} over {} and {} over {} (limit {})",
+            rate(pair.long_rate),
+            pair.long,
+            rate(pair.short_rate),
+            pair.short,
+            pair.threshold
+        )
     });
     let windows: Vec<String> = windows.collect();
     let left = slo.budget_left.map_or("unknown".to_owned(), |left| format!("{:.1} %", left * 100.0));

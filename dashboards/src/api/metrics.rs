@@ -179,7 +179,10 @@ fn correlation(out: &mut Exposition, state: &AppState) {
     out.sample(&[], u8::from(status.lagging));
     out.gauge("daytwo_declared_deployments", "Declared deployments that are kept.");
     out.sample(&[], status.declared_deployments);
-    out.counter("daytwo_declared_deployments_dropped_total", "Declared deployments that went because there were too many.");
+    out.counter(
+        "daytwo_declared_deployments_dropped_total",
+        "Declared deployments that went because there were too many.",
+    );
     out.sample(&[], status.dropped_declarations);
     out.gauge("daytwo_deployment_verdict", "1 for the state in which a release is.");
     for release in state.correlator.deployments(&DeploymentFilter::default()).iter().take(RELEASES_MAX) {
@@ -198,7 +201,10 @@ fn alerts(out: &mut Exposition, state: &AppState) {
     let (firing, dropped) = state.alerts.counts();
     out.gauge("daytwo_alerts_firing", "Alerts that fire.");
     out.sample(&[], firing);
-    out.counter("daytwo_alerts_dropped_total", "Alerts left out because there were too many, or that nobody could be told of.");
+    out.counter(
+        "daytwo_alerts_dropped_total",
+        "Alerts left out because there were too many, or that nobody could be told of.",
+    );
     out.sample(&[], dropped);
     let webhooks = state.alerts.webhooks();
     out.gauge("daytwo_alerts_pending", "Alerts and recoveries that a webhook has yet to hear of.");

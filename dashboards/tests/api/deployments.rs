@@ -32,7 +32,10 @@ async fn a_declared_deployment_is_listed_at_once() {
     let listed = world.json(PATH).await;
     assert_eq!(listed["deployments"].as_array().unwrap().len(), 1);
     let pay = row(&listed, "pay");
-    assert_eq!((&pay["kind"], &pay["state"], &pay["declared"]["actor"]), (&json!("declared"), &json!("NO_DATA"), &json!("ci")));
+    assert_eq!(
+        (&pay["kind"], &pay["state"], &pay["declared"]["actor"]),
+        (&json!("declared"), &json!("NO_DATA"), &json!("ci"))
+    );
     let verdict = world.json("/api/v1/deployments/pay/v2/verdict").await;
     assert_eq!((&verdict["state"], &verdict["result"]["verdict"]), (&json!("NO_DATA"), &json!("inconclusive")));
     assert!(world.get("/metrics").await.text().contains("daytwo_declared_deployments 1\n"));
@@ -48,14 +51,18 @@ async fn what_is_wrong_is_said_by_field() {
         (json!({"service": "", "version": 7}), vec!["service", "version"]),
         (json!({"service": "pay", "version": "v2", "sevrice": 1}), vec!["sevrice"]),
         (json!({"service": "pay", "image": "shop/pay:latest"}), vec!["image"]),
-        (json!({"service": "pay", "version": "v2", "at": "now", "kind": "moved", "url": "javascript:alert(1)"}), vec!["kind", "at", "url"]),
+        (
+            json!({"service": "pay", "version": "v2", "at": "now", "kind": "moved", "url": "javascript:alert(1)"}),
+            vec!["kind", "at", "url"],
+        ),
         (json!({"service": "pay", "version": "v2", "at": "2026-11-22T12:00:00Z"}), vec!["at"]),
         (json!({"service": "pay\n", "version": "x".repeat(600)}), vec!["service", "version"]),
     ] {
         let answer = world.post(PATH, &body).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{body}: {}", answer.text());
         let error = &answer.json()["error"];
-        let named: Vec<&str> = error["fields"].as_array().unwrap().iter().map(|one| one["field"].as_str().unwrap()).collect();
+        let named: Vec<&str> =
+            error["fields"].as_array().unwrap().iter().map(|one| one["field"].as_str().unwrap()).collect();
         assert_eq!(named, expected, "{error}");
         assert!(expected.iter().all(|field| error["message"].as_str().unwrap().contains(field)), "{error}");
     }
@@ -101,9 +108,15 @@ async fn cdevents_declare_deployments() {
         let headers = [("ce-specversion", "1.0"), ("ce-type", kind), ("ce-id", id), ("ce-source", "/event/source/123")];
         let binary = world.post_as(PATH, "application/cdevents+json; charset=utf-8", &headers, &event).await;
         assert_eq!(binary.status, StatusCode::CREATED, "{}", binary.text());
-        let around = json!({"specversion": "1.0", "type": kind, "id": id, "source": "/event/source/123", "data": event});
+        let around =
+            json!({"specversion": "1.0", "type": kind, "id": id, "source": "/event/source/123", "data": event});
         let structured = world.post_as(PATH, "application/cloudevents+json", &[], &around).await;
-        assert_eq!((structured.status, &structured.json()["replaced"]), (StatusCode::OK, &json!(true)), "{}", structured.text());
+        assert_eq!(
+            (structured.status, &structured.json()["replaced"]),
+            (StatusCode::OK, &json!(true)),
+            "{}",
+            structured.text()
+        );
         assert_eq!(world.post(PATH, &event).await.status, StatusCode::OK);
         let listed = world.json(PATH).await;
         assert_eq!(listed["deployments"].as_array().unwrap().len(), 1);
@@ -187,7 +200,10 @@ async fn a_release_shows_all_that_is_known() {
     assert!(whole.len() >= 3 && whole.iter().all(|share| (share - 0.5).abs() < 0.01), "{series:?}");
     let parity = &body["verdict"]["parity"][0];
     assert_eq!((&parity["attribute"], &parity["state"]), (&json!("process.runtime.version"), &json!("differs")));
-    assert_eq!(parity["values"], json!([{"value": "v1.0", "before": 1.0, "after": 0.0}, {"value": "v2.0", "before": 0.0, "after": 1.0}]));
+    assert_eq!(
+        parity["values"],
+        json!([{"value": "v1.0", "before": 1.0, "after": 0.0}, {"value": "v2.0", "before": 0.0, "after": 1.0}])
+    );
     let confounders = body["verdict"]["confounders"].as_array().unwrap();
     assert!(confounders[0].as_str().unwrap().starts_with("process.runtime.version differs"), "{confounders:?}");
 }

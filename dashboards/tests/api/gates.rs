@@ -23,11 +23,13 @@ async fn world(service: &str, (seconds, factor): (u64, f64)) -> World {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn argo_reads_the_result() {
     let world = world("pay", BAD).await;
-    let result = world.json("/api/v1/gates/argo?service=pay&version=v2&env=prod&pod_template_hash=").await["result"].clone();
+    let result =
+        world.json("/api/v1/gates/argo?service=pay&version=v2&env=prod&pod_template_hash=").await["result"].clone();
     assert_eq!((&result["verdict"], &result["ok"], &result["state"]), (&json!("fail"), &json!(false), &json!("FAIL")));
     assert_eq!((&result["risk"], &result["class"], &result["version"]), (&json!(1.0), &json!("OWN"), &json!("v2")));
     assert!(result["p_any"].as_f64().unwrap() < 0.005, "{result}");
-    let by_hash = json!({"service": "pay", "candidate": {"pod_template_hash": "6f9d7c8b5"}, "baseline": {"version": "v1"}});
+    let by_hash =
+        json!({"service": "pay", "candidate": {"pod_template_hash": "6f9d7c8b5"}, "baseline": {"version": "v1"}});
     for method in ["POST", "PUT"] {
         let body = axum::body::Body::from(by_hash.to_string());
         let answer = world.send(request(method, "/api/v1/gates/argo").body(body).unwrap()).await;
@@ -36,9 +38,15 @@ async fn argo_reads_the_result() {
     let other = json!({"service": "pay", "candidate": {"version": "v2"}, "baseline": {"version": "v0"}});
     let other = world.post("/api/v1/gates/argo", &other).await.json();
     assert_eq!(other["result"]["verdict"], "inconclusive");
-    assert!(other["result"]["headline"].as_str().unwrap().starts_with("it was compared with v1, not with v0"), "{other}");
+    assert!(
+        other["result"]["headline"].as_str().unwrap().starts_with("it was compared with v1, not with v0"),
+        "{other}"
+    );
     let unseen = world.json("/api/v1/gates/argo?service=pay&version=v3").await["result"].clone();
-    assert_eq!((&unseen["verdict"], &unseen["risk"], &unseen["version"]), (&json!("continue"), &json!(0.0), &json!(null)));
+    assert_eq!(
+        (&unseen["verdict"], &unseen["risk"], &unseen["version"]),
+        (&json!("continue"), &json!(0.0), &json!(null))
+    );
     assert_eq!(unseen["headline"], "no span of pay v3 has come yet");
 }
 
@@ -50,13 +58,20 @@ async fn questions_that_are_not_understood_are_refused_by_name() {
     let answer = world.post("/api/v1/gates/argo", &json!({"key": "string value"})).await;
     assert_eq!(answer.status, StatusCode::BAD_REQUEST);
     let fields = answer.json()["error"]["fields"].clone();
-    assert_eq!((&fields[0]["field"], &fields[1]), (&json!("key"), &json!({"field": "service", "message": "is missing"})));
+    assert_eq!(
+        (&fields[0]["field"], &fields[1]),
+        (&json!("key"), &json!({"field": "service", "message": "is missing"}))
+    );
     assert_eq!(world.get("/api/v1/gates/argo").await.status, StatusCode::BAD_REQUEST);
     assert_eq!(world.get("/api/v1/gates/argo?service=").await.status, StatusCode::BAD_REQUEST);
     for path in ["argo", "flagger/rollout", "flagger/promotion", "flagger/rollback", "kayenta/judge"] {
         let path = format!("/api/v1/gates/{path}");
         let broken = world.send(request("POST", &path).body("{".into()).unwrap()).await;
-        assert_eq!((broken.status, &broken.json()["error"]["code"]), (StatusCode::BAD_REQUEST, &json!("bad_request")), "{path}");
+        assert_eq!(
+            (broken.status, &broken.json()["error"]["code"]),
+            (StatusCode::BAD_REQUEST, &json!("bad_request")),
+            "{path}"
+        );
         let empty = world.post(&path, &json!({})).await;
         assert_eq!(empty.status, StatusCode::BAD_REQUEST, "{path}: {}", empty.text());
     }
@@ -106,7 +121,11 @@ async fn flagger_is_told_by_status() {
     assert_eq!((&told["verdict"], &told["version"]), (&json!("fail"), &json!("v2")));
     assert!(told["headline"].as_str().unwrap().contains("made it worse"), "{told}");
     bad.clock.advance(std::time::Duration::from_secs(600));
-    assert_eq!(statuses(&hooks(&bad, &flagger()).await), [200, 403, 403], "a release without traffic is not under test");
+    assert_eq!(
+        statuses(&hooks(&bad, &flagger()).await),
+        [200, 403, 403],
+        "a release without traffic is not under test"
+    );
 }
 
 /// The request of a remote judge: the sample configuration and the data format of Kayenta's documentation.
@@ -143,7 +162,10 @@ async fn kayenta_gets_a_score() {
     let path = "/api/v1/gates/kayenta/judge";
     let nothing = World::new().await;
     let undecided = nothing.post(path, &kayenta()).await.json();
-    assert_eq!((&undecided["score"]["score"], &undecided["score"]["classification"]), (&json!(75.0), &json!("Marginal")));
+    assert_eq!(
+        (&undecided["score"]["score"], &undecided["score"]["classification"]),
+        (&json!(75.0), &json!("Marginal"))
+    );
 
     let good = world("myapp", GOOD).await.post(path, &kayenta()).await.json();
     assert_eq!((&good["score"]["score"], &good["score"]["classification"]), (&json!(100.0), &json!("Pass")), "{good}");
@@ -155,8 +177,19 @@ async fn kayenta_gets_a_score() {
     assert_eq!(bad["groupScores"][0]["score"], 0.0);
     let results = bad["results"].as_array().unwrap();
     for result in results {
-        for key in ["name", "id", "tags", "classification", "classificationReason", "groups", "experimentMetadata",
-            "controlMetadata", "resultMetadata", "critical", "muted"] {
+        for key in [
+            "name",
+            "id",
+            "tags",
+            "classification",
+            "classificationReason",
+            "groups",
+            "experimentMetadata",
+            "controlMetadata",
+            "resultMetadata",
+            "critical",
+            "muted",
+        ] {
             assert!(!result[key].is_null(), "{key} is missing from {result}");
         }
     }
@@ -170,5 +203,8 @@ async fn kayenta_gets_a_score() {
     let mut wrong = kayenta();
     wrong["scoreThresholds"] = json!({"pass": 50, "marginal": 75});
     let refused = world.post(path, &wrong).await;
-    assert_eq!((refused.status, &refused.json()["error"]["fields"][0]["field"]), (StatusCode::BAD_REQUEST, &json!("scoreThresholds.pass")));
+    assert_eq!(
+        (refused.status, &refused.json()["error"]["fields"][0]["field"]),
+        (StatusCode::BAD_REQUEST, &json!("scoreThresholds.pass"))
+    );
 }

@@ -117,7 +117,12 @@ impl World {
                 let trace = 2 * (second * 20 + part) + 2;
                 let wobble = (trace * 7_919) % 100 * 50_000;
                 let slow = if second < 20 { 1.0 } else { factor };
-                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a few ms")]
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    clippy::cast_precision_loss,
+                    reason = "a few ms"
+                )]
                 let work = ((20_000_000 + wobble) as f64 * slow) as u64;
                 let start = u64::try_from(self.clock.now().0).unwrap() + part * 1_000_000;
                 self.observe(&call(trace, service, "v1", start, 20_000_000 + wobble));

@@ -24,8 +24,8 @@ impl Correlator {
     /// Follows the store until cancelled: what is stored first, then every accepted batch.
     pub async fn run(self: Arc<Self>, store: Arc<Store>, cancel: CancellationToken) {
         while !cancel.is_cancelled() {
+            self.begin_rebuild();
             let (snapshot, tail) = store.snapshot_and_tail(self.config.tail_capacity);
-            self.state().lagging = true;
             let engine = Arc::clone(&self);
             let stop = cancel.clone();
             let rebuilt = tokio::task::spawn_blocking(move || engine.rebuild(&snapshot, &stop)).await;
@@ -35,6 +35,13 @@ impl Correlator {
             self.state().lagging = false;
             Arc::clone(&self).follow(tail, &cancel).await;
         }
+    }
+
+    /// From here on answers are behind, without a moment in between in which a wanted rebuild is forgotten.
+    fn begin_rebuild(&self) {
+        let mut state = self.state();
+        state.lagging = true;
+        state.wants_rebuild = false;
     }
 
     /// Measures what a snapshot holds, in place of what was measured before.
@@ -59,7 +66,7 @@ impl Correlator {
             if let Err(error) = work.await {
                 tracing::error!(%error, "measuring a batch failed; its spans are stored and not measured");
             }
-            if !open || std::mem::take(&mut self.state().wants_rebuild) {
+            if !open || self.state().wants_rebuild {
                 tracing::info!(cut_off = !open, "the correlation engine rebuilds from the store");
                 return;
             }

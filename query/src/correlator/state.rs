@@ -53,6 +53,8 @@ pub(super) struct State {
     pub(super) lagging: bool,
     /// Set when objectives came that have not seen the stored spans.
     pub(super) wants_rebuild: bool,
+    /// Set once somebody has said which objectives there are, if any.
+    objectives_known: bool,
 }
 
 impl State {
@@ -74,6 +76,7 @@ impl State {
             rebuilds: 0,
             lagging: false,
             wants_rebuild: false,
+            objectives_known: false,
             config,
         }
     }

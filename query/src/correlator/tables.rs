@@ -331,7 +331,8 @@ fn notes_json(row: &Deployment) -> String {
 
 fn parity_json(verdict: &Arc<Verdict>) -> String {
     let rows = verdict.parity.iter().map(|row| {
-        let values = row.values.iter().map(|value| json!({"value": value.value, "before": value.before, "after": value.after}));
+        let values =
+            row.values.iter().map(|value| json!({"value": value.value, "before": value.before, "after": value.after}));
         json!({
             "service": row.service,
             "attribute": row.attribute,

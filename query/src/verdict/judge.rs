@@ -14,8 +14,8 @@ use super::node_test::{self, INTERVAL_ALPHA, LOCATION_WEIGHT, Yardstick};
 use super::sequential::{critical_z, ln_e_value, normal_quantile, tuning};
 use super::suspects::Evidences;
 use super::{
-    Baseline, Candidate, Class, Parity, Rung, State, StructureChange, Suspect, Verdict, VerdictConfig, parity, rank_test,
-    words,
+    Baseline, Candidate, Class, Parity, Rung, State, StructureChange, Suspect, Verdict, VerdictConfig, parity,
+    rank_test, words,
 };
 use crate::measure::{FINE, NodeKey};
 

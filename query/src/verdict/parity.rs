@@ -37,7 +37,8 @@ pub(super) fn rows(cohorts: &Cohorts) -> Vec<Parity> {
         let all = if service == own { processes } else { sum(&values) };
         row(service, name, values, all)
     };
-    let mut rows: Vec<Parity> = attributes.into_iter().filter(|(_, values)| sum(values) != [0; ARMS]).map(row).collect();
+    let mut rows: Vec<Parity> =
+        attributes.into_iter().filter(|(_, values)| sum(values) != [0; ARMS]).map(row).collect();
     rows.sort_by(|left, right| left.state.cmp(&right.state).then_with(|| right.distance.total_cmp(&left.distance)));
     rows
 }
@@ -54,7 +55,10 @@ fn difference(row: &Parity) -> String {
     };
     let (before, after) = (most(|value| value.before), most(|value| value.after));
     if &*row.attribute == "service.version" {
-        return format!("{} runs other versions in the two cohorts: mostly {before} before, {after} after", row.service);
+        return format!(
+            "{} runs other versions in the two cohorts: mostly {before} before, {after} after",
+            row.service
+        );
     }
     format!("{} differs: mostly {before} before, {after} after", row.attribute)
 }
@@ -128,9 +132,9 @@ mod tests {
             first_seen: UnixNanos(0),
         };
         let mut cohorts = Cohorts::new(key, Duration::from_secs(1), Duration::from_secs(1));
-        let traits = counts.iter().map(|(service, name, value, counts)| {
-            (((*service).into(), (*name).into(), (*value).into()), *counts)
-        });
+        let traits = counts
+            .iter()
+            .map(|(service, name, value, counts)| (((*service).into(), (*name).into(), (*value).into()), *counts));
         cohorts.traits = traits.collect();
         cohorts
     }
@@ -160,7 +164,9 @@ mod tests {
         assert!(states[..3].iter().all(|(name, state)| differing.contains(name) && *state == ParityState::Differs));
         assert!(states[3..].iter().all(|(_, state)| *state == ParityState::Alike), "{states:?}");
         let words = differences(&rows);
-        assert!(words.contains(&"process.runtime.version differs: mostly 21 in 100.00 % before, 25 in 100.00 % after".to_owned()));
+        assert!(words.contains(
+            &"process.runtime.version differs: mostly 21 in 100.00 % before, 25 in 100.00 % after".to_owned()
+        ));
         assert!(words.iter().any(|text| text.contains("~absent in 100.00 % before")), "{words:?}");
         assert!(words.iter().any(|text| text.starts_with("ledger runs other versions")), "{words:?}");
     }

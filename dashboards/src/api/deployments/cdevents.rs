@@ -167,7 +167,10 @@ mod tests {
             ("pkg:docker/cassandra@5.0".to_owned(), "image:5.0".to_owned()),
             ("pkg:docker/cassandra@latest".to_owned(), String::new()),
             (digest.to_owned(), format!("image:sha256:{digest}")),
-            ("pkg:golang/mygit.com/myorg/myapp@234fd47e07d1004f0aed9c".to_owned(), "revision:234fd47e07d1004f0aed9c".to_owned()),
+            (
+                "pkg:golang/mygit.com/myorg/myapp@234fd47e07d1004f0aed9c".to_owned(),
+                "revision:234fd47e07d1004f0aed9c".to_owned(),
+            ),
             ("pkg:golang/mygit.com/myorg/myapp@v1.4.2#cmd".to_owned(), "v1.4.2".to_owned()),
             ("pkg:npm/%40angular/animation@12.3.1".to_owned(), "12.3.1".to_owned()),
             ("pkg:npm/shop".to_owned(), String::new()),

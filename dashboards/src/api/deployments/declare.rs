@@ -23,23 +23,15 @@ pub(super) const BODY_BYTES_MAX: usize = 64 << 10;
 const AHEAD_MAX: std::time::Duration = std::time::Duration::from_secs(3600);
 
 /// Fields of our own body.
-const FIELDS: [&str; 11] = [
-    "id",
-    "service",
-    "environment",
-    "version",
-    "revision",
-    "image",
-    "pod_template_hash",
-    "at",
-    "kind",
-    "actor",
-    "url",
-];
+const FIELDS: [&str; 11] =
+    ["id", "service", "environment", "version", "revision", "image", "pod_template_hash", "at", "kind", "actor", "url"];
 
 /// A deployment to declare; describes what is read.
 #[derive(Debug, ToSchema)]
-#[expect(dead_code, reason = "the body is read field by field, so that all that is wrong is named; this is its description")]
+#[expect(
+    dead_code,
+    reason = "the body is read field by field, so that all that is wrong is named; this is its description"
+)]
 pub(crate) struct DeploymentRequest {
     /// Names the declaration, so that it can be sent again; by default its service, environment, version and time.
     id: Option<String>,

@@ -239,11 +239,8 @@ pub(crate) struct Parity {
 
 impl From<verdict::Parity> for Parity {
     fn from(parity: verdict::Parity) -> Self {
-        let value = |value: verdict::ParityValue| ParityValue {
-            value: value.value,
-            before: value.before,
-            after: value.after,
-        };
+        let value =
+            |value: verdict::ParityValue| ParityValue { value: value.value, before: value.before, after: value.after };
         Self {
             service: parity.service,
             attribute: parity.attribute,

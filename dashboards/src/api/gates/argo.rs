@@ -37,7 +37,10 @@ pub(crate) struct ArgoParams {
 
 /// Which release is asked about, as a body; describes what is read.
 #[derive(Debug, ToSchema)]
-#[expect(dead_code, reason = "the body is read field by field, so that all that is wrong is named; this is its description")]
+#[expect(
+    dead_code,
+    reason = "the body is read field by field, so that all that is wrong is named; this is its description"
+)]
 pub(crate) struct ArgoRequest {
     /// `service.name`.
     service: String,

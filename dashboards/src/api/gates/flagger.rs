@@ -16,7 +16,10 @@ use crate::state::AppState;
 
 /// What Flagger sends; describes what is read.
 #[derive(Debug, ToSchema)]
-#[expect(dead_code, reason = "the body is read field by field, so that all that is wrong is named; this is its description")]
+#[expect(
+    dead_code,
+    reason = "the body is read field by field, so that all that is wrong is named; this is its description"
+)]
 pub(crate) struct FlaggerRequest {
     /// Name of the canary: the service, unless `metadata.service` says another.
     name: String,

@@ -160,7 +160,8 @@ fn result(ruling: &Ruling, thresholds: Thresholds, body: &Value) -> CanaryJudgeR
     let classification = classification(score, thresholds);
     let reason = format!("{}: {}", ruling.state, ruling.headline);
     let findings = ruling.verdict.iter().flat_map(|verdict| &verdict.findings).enumerate();
-    let mut results: Vec<CanaryAnalysisResult> = findings.map(|(number, finding)| of_finding(number, finding)).collect();
+    let mut results: Vec<CanaryAnalysisResult> =
+        findings.map(|(number, finding)| of_finding(number, finding)).collect();
     let metrics = body.get("metricSetPairList").and_then(Value::as_array).into_iter().flatten().take(METRICS_MAX);
     results.extend(metrics.enumerate().map(|(number, metric)| of_metric(number, metric)));
     CanaryJudgeResult {
@@ -179,9 +180,7 @@ fn result(ruling: &Ruling, thresholds: Thresholds, body: &Value) -> CanaryJudgeR
 fn of_finding(number: usize, finding: &Finding) -> CanaryAnalysisResult {
     let what = finding.operation.as_ref().or(finding.peer.as_ref());
     let what = what.map_or(String::new(), |what| format!(" {what}"));
-    let stats = |traces: u64, ms: Option<QuantilesMs>| {
-        json!({"stats": {"count": traces, "median": ms.map(|ms| ms.p50), "p95": ms.map(|ms| ms.p95), "p99": ms.map(|ms| ms.p99)}})
-    };
+    let stats = |traces: u64, ms: Option<QuantilesMs>| json!({"stats": {"count": traces, "median": ms.map(|ms| ms.p50), "p95": ms.map(|ms| ms.p95), "p99": ms.map(|ms| ms.p99)}});
     CanaryAnalysisResult {
         name: format!("{} of {} {}{what}", finding.signal.name(), finding.service, finding.node.name()),
         id: format!("finding-{number}"),
@@ -236,7 +235,11 @@ mod tests {
         ] {
             let thresholds = Thresholds { pass, marginal };
             let of = |word| classification(score_of(word, thresholds), thresholds);
-            assert_eq!((of("pass"), of("continue"), of("inconclusive")), ("Pass", undecided, undecided), "{thresholds:?}");
+            assert_eq!(
+                (of("pass"), of("continue"), of("inconclusive")),
+                ("Pass", undecided, undecided),
+                "{thresholds:?}"
+            );
             assert_eq!(of("fail"), if marginal == 0.0 { "Marginal" } else { "Fail" }, "{thresholds:?}");
         }
     }

@@ -63,7 +63,8 @@ export interface SloDetail extends Answer {
 export interface Deployment {
   service: string; environment: string; version: string; previous_version: string | null;
   first_seen_unix_nano: string; last_seen_unix_nano: string; share: number | null;
-  kind: "first" | "release" | "rollback"; state: State; class: Class | null; headline: string;
+  kind: "first" | "release" | "rollback" | "declared"; state: State; class: Class | null; headline: string;
+  notes: { kind: string; at_unix_nano: string; text: string }[];
   regressed_operations: number; inherited_services: number;
   rate_change: number | null; p95_change: number | null; errors_change: number | null;
 }
@@ -81,6 +82,10 @@ export interface Exemplar {
   trace_id: string; role: "candidate_slow" | "candidate_median" | "baseline_median" | "error";
   duration_ms: number; node_ms: number | null; start_unix_nano: string;
 }
+export interface Parity {
+  service: string; attribute: string; state: "differs" | "unknown" | "alike"; distance: number;
+  values: { value: string; before: number; after: number }[];
+}
 export interface Verdict {
   state: State; class: Class | null; headline: string; reason: string; judged_at_unix_nano: string; looks: number;
   baseline: { rung: string; version: string | null; meaning: string; from_unix_nano: string; to_unix_nano: string; traces: number } | null;
@@ -88,7 +93,7 @@ export interface Verdict {
   alpha: number; material_ratio: number; mde_ratio: number | null; traces_needed: number | null; seconds_needed: number | null; coverage: number | null;
   findings: Finding[]; affected: Finding[];
   structure: { caller: string; callee: string; calls_per_trace_before: number | null; calls_per_trace_after: number | null }[];
-  exemplars: Exemplar[]; confounders: string[]; what_would_change: string | null; sql: string;
+  exemplars: Exemplar[]; confounders: string[]; parity: Parity[]; what_would_change: string | null; sql: string;
 }
 export interface DeploymentDetail extends Answer { deployment: Deployment; verdict: Verdict }
 export interface Bin { low_ms: number; high_ms: number; before: number; after: number }

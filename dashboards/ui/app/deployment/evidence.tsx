@@ -4,7 +4,7 @@ import { count, digits, percent, span, UNKNOWN } from "../core/format";
 import { href } from "../core/router";
 import { copy, curl, say } from "../core/share";
 import { dateTime, nanoToMs } from "../core/time";
-import type { Deployment, Finding, Verdict } from "../core/types";
+import type { Deployment, Finding, Parity, Verdict } from "../core/types";
 import { DataTable, type Column } from "../ui/table";
 import { findingKey, placeWords } from "./findings";
 import { markdown } from "./markdown";
@@ -37,6 +37,7 @@ export function Evidence({ deployment, verdict, path }: Props) {
           </dl>
         </div>
         {verdict.confounders.length > 0 ? <p class="warn">! Also different: {verdict.confounders.join("; ")}</p> : null}
+        <Environment parity={verdict.parity} />
         <Tests findings={[...verdict.findings, ...verdict.affected]} />
         <div class="copyable"><pre class="code wrap">{verdict.sql}</pre></div>
         <div class="controls">
@@ -48,6 +49,19 @@ export function Evidence({ deployment, verdict, path }: Props) {
         </div>
       </div>
     </details>
+  );
+}
+
+function Environment({ parity }: { parity: Parity[] }) {
+  if (parity.length === 0) return null;
+  const most = (values: Parity["values"], of: "before" | "after"): string => values.filter((one) => one[of] > 0).map((one) => `${one.value} ${percent(one[of])}`).join(", ") || "none";
+  return (
+    <table class="grid" aria-label="What the two cohorts ran on">
+      <thead><tr><th scope="col">Service</th><th scope="col">Attribute</th><th scope="col">before</th><th scope="col">after</th><th scope="col">the two are</th></tr></thead>
+      <tbody>{parity.map((one) => (
+        <tr key={one.service + one.attribute}><td>{one.service}</td><td>{one.attribute}</td><td>{most(one.values, "before")}</td><td>{most(one.values, "after")}</td><td class={one.state === "differs" ? "warn" : "muted"}>{one.state === "differs" ? "different" : one.state}</td></tr>
+      ))}</tbody>
+    </table>
   );
 }
 

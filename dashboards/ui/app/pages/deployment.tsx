@@ -69,6 +69,9 @@ function Banner({ data: { deployment, verdict } }: { data: DeploymentDetail }) {
           {verdict.state === "CONTINUE" && verdict.traces_needed !== null ? <> · needs {count(verdict.traces_needed)} more{verdict.seconds_needed !== null ? `, about ${span(verdict.seconds_needed)}` : ""}</> : null}
           {verdict.confounders.length > 0 ? <span class="warn"> · ! {verdict.confounders.join("; ")}</span> : null}
         </p>
+        {deployment.notes.map((note) => (
+          <p class="muted" key={note.kind + note.at_unix_nano}><span title={`${dateTime(nanoToMs(note.at_unix_nano))} UTC`}>{ago(note.at_unix_nano, now.value)}</span>: {note.text}</p>
+        ))}
       </div>
       <span class="end">
         {deployment.kind === "first" ? "first version seen" : deployment.kind} {ago(deployment.first_seen_unix_nano, now.value)}<br />

@@ -62,7 +62,7 @@ export function deploymentHref(one: { service: string; version: string; environm
   return href(pathOf("deployments", one.service, one.version), one.environment ? { env: one.environment } : {});
 }
 
-const KINDS: Record<Deployment["kind"], string> = { first: "first version seen", release: "release", rollback: "rollback" };
+const KINDS: Record<Deployment["kind"], string> = { first: "first version seen", release: "release", rollback: "rollback", declared: "declared, no span yet" };
 
 const COLUMNS: Column<Deployment>[] = [
   { id: "service", head: "Service", class: "nowrap", value: (one) => one.service, cell: (one) => <a data-row href={deploymentHref(one)}>{one.service}</a> },

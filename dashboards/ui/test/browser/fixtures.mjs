@@ -95,6 +95,7 @@ const VERDICTS = ["FAIL", "INHERITED", "PASS", "CONTINUE", "WARN", "INCONCLUSIVE
 export function deployments() {
   return answer({ deployments: VERDICTS.map((state, at) => ({
     service: SERVICES[at], environment: "production", version: at === 0 ? "v2.15.0" : `v1.${at}.0`, previous_version: at === 6 ? null : at === 0 ? "v2.14.1" : `v1.${at - 1}.9`,
+    notes: at === 0 ? [{ kind: "canary", at_unix_nano: nano(NOW - 7 * MINUTE), text: "a canary: beside v2.14.1 for 7 min, with 5 % to 50 % of the traffic" }] : [],
     first_seen_unix_nano: nano(NOW - (at + 1) * 7 * MINUTE), last_seen_unix_nano: nano(NOW), share: at === 6 ? null : at === 3 ? 0.12 : 1,
     kind: at === 6 ? "first" : at === 7 ? "rollback" : "release", state, class: state === "FAIL" ? "OWN" : state === "INHERITED" ? "INHERITED" : null,
     headline: state === "FAIL" ? "POST /checkout self time p95 190 -> 415 ms (+118 %, interval +104..+131 %), 21870 against 184220 traces" : state === "INHERITED" ? "slower only inside payment; nothing of its own" : state === "CONTINUE" ? "412 of 1200 traces; about 18 m more" : "no operation became materially worse",
@@ -135,7 +136,8 @@ export function deployment(service, version) {
     affected: failed ? [finding({ node: "total", service: "gateway", operation: "POST /api/checkout", class: "INHERITED", state: "INHERITED", ratio: 1.8, ratio_low: 1.6, ratio_high: 2, own_share: 0.03, before_ms: { p50: 96, p95: 230, p99: 500 }, after_ms: { p50: 148, p95: 470, p99: 1300 }, why: "97 % of the growth lies inside checkout" })] : [],
     structure: failed ? [{ caller: "checkout", callee: "SELECT cart", calls_per_trace_before: 4, calls_per_trace_after: 96.2 }] : [],
     exemplars: nothing ? [] : traces(4).traces.slice(0, 4).map((one, at) => ({ trace_id: one.trace_id, role: ["baseline_median", "candidate_median", "candidate_slow", "error"][at], duration_ms: [84, 131, 1240, 95][at], node_ms: [61, 101, 1060, null][at], start_unix_nano: one.start_unix_nano })),
-    confounders: listed.state === "CONFOUNDED" ? ["host.name differs"] : [], what_would_change: failed ? "a rollback, or 2.04 times more time in the baseline" : null,
+    confounders: listed.state === "CONFOUNDED" ? ["host.name differs"] : [],
+    parity: nothing ? [] : [{ service: listed.service, attribute: "host.name", state: "differs", distance: 1, values: [{ value: "node-1", before: 1, after: 0 }, { value: "node-2", before: 0, after: 1 }] }], what_would_change: failed ? "a rollback, or 2.04 times more time in the baseline" : null,
     sql: `SELECT service_version, hdr_quantile(hdr_histogram(self_time), 0.95) / 1e6 AS p95_ms, count(*) FROM spans\nWHERE service_name = '${service}' AND kind = 'SERVER' GROUP BY 1`,
   };
   return answer({ deployment: listed, verdict });

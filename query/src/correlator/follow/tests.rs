@@ -36,7 +36,8 @@ async fn append(store: &Store, seed: u64) {
 }
 
 /// Scenario: spans in a file, in the buffer and arriving while the engine runs; then an objective is added.
-/// Guarantees: every span is measured once whichever way it came; the objective counts stored spans after a rebuild.
+/// Guarantees: every span is measured once whichever way it came; the objective counts stored spans after a rebuild; nothing is settled
+/// before objectives are known, nor until they have counted what is stored.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stored_and_arriving_spans_are_measured_once() {
     let folder = tempfile::tempdir().unwrap();
@@ -61,11 +62,17 @@ async fn stored_and_arriving_spans_are_measured_once() {
     let before = calls(&engine);
     assert!(before > 0 && before <= 900, "{before}");
 
+    assert!(!engine.status().settled, "nobody has said which objectives there are");
+    engine.set_slos(&[]);
+    assert!(engine.status().settled);
     engine.set_slos(&[SloFile { name: "cart.yaml".to_owned(), text: SLO.to_owned() }]);
+    let waiting = engine.status();
+    assert!(!waiting.settled || waiting.rebuilds == 2, "{waiting:?}");
     eventually("the objective is rebuilt", || engine.status().rebuilds == 2 && !engine.status().lagging).await;
     eventually("traces close again", || engine.status().open_traces == 0 && calls(&engine) == before).await;
     let rows = engine.sli_rows(ever);
     let cart = rows.iter().filter(|row| &*row.key.service == "cart" && matches!(row.key.kind, 2 | 5));
+    assert!(engine.status().settled);
     let slo = engine.slo_detail("cart-ok").unwrap().slo;
     assert_eq!(slo.total, cart.map(|row| row.calls).sum::<u64>());
     cancel.cancel();

@@ -26,6 +26,7 @@ impl State {
             rebuilds: self.rebuilds,
             unreadable_batches: self.unreadable,
             lagging: self.lagging,
+            settled: self.rebuilds > 0 && self.objectives_known && !self.lagging && !self.wants_rebuild,
         }
     }
 
@@ -39,6 +40,7 @@ impl State {
             self.objectives.push((objective, counter.unwrap_or_default()));
         }
         self.problems = problems;
+        self.objectives_known = true;
     }
 
     /// The objectives without their counters, for a rebuild.
@@ -56,6 +58,8 @@ impl State {
         self.take_counters(&mut rebuilt);
         rebuilt.problems = std::mem::take(&mut self.problems);
         rebuilt.declared = Arc::clone(&self.declared);
+        rebuilt.objectives_known = self.objectives_known;
+        rebuilt.lagging = self.lagging;
         rebuilt.rebuilds = self.rebuilds.saturating_add(1);
         rebuilt.observed = rebuilt.observed.saturating_add(self.observed);
         rebuilt.closed = rebuilt.closed.saturating_add(self.closed);

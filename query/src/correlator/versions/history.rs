@@ -120,9 +120,13 @@ impl History<'_> {
         let start = slot_start(arrival.first_seen, MINUTE);
         let until = arrival.first_seen.saturating_add(FOLLOWED).0;
         let hour_before = arrival.first_seen.saturating_sub(Duration::from_secs(3600)).0;
-        let old = self.versions.get(previous).map_or(0, |traffic| traffic.between(hour_before, start.saturating_add(MINUTE_NS)));
+        let old = self
+            .versions
+            .get(previous)
+            .map_or(0, |traffic| traffic.between(hour_before, start.saturating_add(MINUTE_NS)));
         let shares = self.shares(arrival.first_seen);
-        let since: Vec<&SharePoint> = shares.iter().filter(|point| (start..until).contains(&point.t_unix_nano)).collect();
+        let since: Vec<&SharePoint> =
+            shares.iter().filter(|point| (start..until).contains(&point.t_unix_nano)).collect();
         let mixed = since.iter().take_while(|point| MIXED.contains(&point.share)).count();
         let at_unix_nano = arrival.first_seen.0;
         if old == 0 {
@@ -136,9 +140,10 @@ impl History<'_> {
         if mixed >= CANARY_MINUTES {
             let (first, last) = (since.first()?, since.get(mixed.saturating_sub(1))?);
             let length = UnixNanos(last.t_unix_nano).since(UnixNanos(first.t_unix_nano)).saturating_add(MINUTE);
-            let (low, high) = since.iter().take(mixed).fold((1.0_f64, 0.0_f64), |(low, high), point| {
-                (low.min(point.share), high.max(point.share))
-            });
+            let (low, high) = since
+                .iter()
+                .take(mixed)
+                .fold((1.0_f64, 0.0_f64), |(low, high), point| (low.min(point.share), high.max(point.share)));
             let end = match after {
                 Some(point) if point.share > *MIXED.end() => ", then all of it",
                 Some(_) => ", then none of it",
@@ -248,7 +253,8 @@ impl History<'_> {
     fn withdrawn(&self) -> Option<Note> {
         let last = self.traffic.last?;
         let after = slot_start(last, MINUTE).saturating_add(MINUTE_NS);
-        let (others, other) = (total(self.versions, after, i64::MAX), busiest(self.version, self.versions, after, i64::MAX)?);
+        let (others, other) =
+            (total(self.versions, after, i64::MAX), busiest(self.version, self.versions, after, i64::MAX)?);
         let minutes = self.versions.get(&other).map_or(0, |traffic| traffic.minutes.range(after..).count());
         let older = self.versions.get(&other).and_then(|traffic| traffic.first) < self.traffic.first;
         (others >= OTHERS_MIN && minutes >= 2).then(|| Note {

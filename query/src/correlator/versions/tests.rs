@@ -123,7 +123,8 @@ fn a_canary_is_followed_step_by_step() {
     let arrivals = shop.versions.arrivals(20, &DeclaredSet::default());
     let history = shop.versions.history(&arrivals[1].key, &arrivals[1].version).unwrap();
     let got: Vec<f64> = history.shares(UnixNanos(START + 10 * MINUTE_NS)).iter().map(|point| point.share).collect();
-    let mut expected: Vec<f64> = steps.iter().flat_map(|share| [f64::from(i32::try_from(*share).unwrap()) / 100.0; 3]).collect();
+    let mut expected: Vec<f64> =
+        steps.iter().flat_map(|share| [f64::from(i32::try_from(*share).unwrap()) / 100.0; 3]).collect();
     expected.extend([1.0; 3]);
     assert_eq!(got, expected);
     assert_eq!(shop.kinds("v1", 25), [NoteKind::Replaced]);
@@ -240,7 +241,10 @@ fn builds_under_one_version_are_told_apart() {
     assert_eq!(notes, expected);
     let arrivals = shop.versions.arrivals(20, &DeclaredSet::default());
     let known_by = shop.versions.history(&arrivals[0].key, &arrivals[0].version).unwrap().identity();
-    assert_eq!((known_by.revisions, known_by.pod_template_hashes), (vec!["aaaa".into(), "bbbb".into()], vec!["t1".into(), "t2".into()]));
+    assert_eq!(
+        (known_by.revisions, known_by.pod_template_hashes),
+        (vec!["aaaa".into(), "bbbb".into()], vec!["t1".into(), "t2".into()])
+    );
 }
 
 /// Scenario: three traces of v2, undeclared and declared.
