@@ -2,13 +2,15 @@
 
 usage: read_table.py TABLE_DIR
 
-One line of JSON: {"deltalake": [...], "duckdb": [...]}; a row is [trace id, span id, service, name, start, duration, kind,
-status, http.request.method, the order.number attribute], sorted.
+One line of JSON: {"version": ..., "pyarrow": [...], "duckdb": [...], "polars": [...]}; all engines read the same version of the
+table. A row is [trace id, span id, service, name, start, duration, kind, status, http.request.method, the order.number
+attribute], sorted.
 """
 import json
 import sys
 
 import duckdb
+import polars
 from deltalake import DeltaTable
 
 COLUMNS = [
@@ -17,19 +19,27 @@ COLUMNS = [
 ]
 
 
+def pairs(attributes):
+    """A map, as each engine gives it: a dict, a list of pairs, or a list of records."""
+    if isinstance(attributes, dict):
+        return attributes
+    return dict(tuple(entry.values()) if isinstance(entry, dict) else entry for entry in attributes or [])
+
+
 def plain(row):
-    values = dict(row.pop("attributes") or {})
+    values = pairs(row.pop("attributes"))
     ids = [bytes(row.pop("trace_id")).hex(), bytes(row.pop("span_id")).hex()]
     return ids + list(row.values()) + [values.get("order.number")]
 
 
 def main():
-    files = DeltaTable(sys.argv[1]).file_uris()
-    table = DeltaTable(sys.argv[1]).to_pyarrow_table(columns=COLUMNS)
-    arrow_rows = sorted(plain(row) for row in table.to_pylist())
-    relation = duckdb.sql(f"SELECT {', '.join(COLUMNS)} FROM read_parquet({files!r})")
-    duck_rows = sorted(plain(dict(zip(COLUMNS, row))) for row in relation.fetchall())
-    print(json.dumps({"deltalake": arrow_rows, "duckdb": duck_rows}))
+    table = DeltaTable(sys.argv[1])
+    arrow_rows = table.to_pyarrow_table(columns=COLUMNS).to_pylist()
+    polars_rows = polars.scan_delta(sys.argv[1], version=table.version()).select(COLUMNS).collect().to_dicts()
+    relation = duckdb.sql(f"SELECT {', '.join(COLUMNS)} FROM read_parquet({table.file_uris()!r})")
+    duck_rows = [dict(zip(COLUMNS, row)) for row in relation.fetchall()]
+    found = {"pyarrow": arrow_rows, "duckdb": duck_rows, "polars": polars_rows}
+    print(json.dumps({"version": table.version()} | {engine: sorted(map(plain, rows)) for engine, rows in found.items()}))
 
 
 main()
