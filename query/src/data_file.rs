@@ -21,7 +21,7 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, Parq
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 
 pub(crate) use cache::FileCache;
-pub(crate) use indexes::{IndexCache, Indexed, selection};
+pub(crate) use indexes::{IndexCache, Indexed, selection, within_row_groups};
 pub(crate) use prints::RowGroupPrints;
 pub(crate) use reader::{ReaderFactory, Suspects};
 

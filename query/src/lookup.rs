@@ -15,7 +15,7 @@ use daytwo_storage::{DataFile, Snapshot, SpanId, Store, TraceId};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::RowSelection;
 
-use crate::data_file::{Fault, FileCache, Indexed, OpenFile, selection};
+use crate::data_file::{Fault, FileCache, Indexed, OpenFile, within_row_groups};
 use crate::engine::{LookupStats, QueryEngine, elapsed_ms};
 use crate::{QueryError, Result, spans};
 
@@ -174,9 +174,9 @@ impl Search<'_> {
             return Ok(false);
         }
         let file = files.cache.open(&files.snapshot.table_dir, &data_file.path)?;
-        let selection = selection(&found.runs, data_file.rows, self.room(rows));
-        let all = (0..file.row_groups().len()).collect();
-        self.read(&file, data_file, all, selection, rows)?;
+        let lengths = file.metadata().row_groups().iter().map(|group| u32::try_from(group.num_rows()).unwrap_or(0));
+        let (row_groups, selection) = within_row_groups(&found.runs, lengths, self.room(rows));
+        self.read(&file, data_file, row_groups, selection, rows)?;
         Ok(true)
     }
 

@@ -111,6 +111,33 @@ impl Indexed {
     }
 }
 
+/// The row groups that have rows of `runs`, and selectors that keep exactly these rows of them, at most `rows_max`. A reader that
+/// passes over a row group still decodes the dictionaries of all its columns, so the others are not named at all.
+pub(crate) fn within_row_groups(
+    runs: &[Run],
+    lengths: impl Iterator<Item = u32>,
+    rows_max: usize,
+) -> (Vec<usize>, RowSelection) {
+    let (mut row_groups, mut shifted) = (Vec::new(), Vec::new());
+    let (mut begin, mut kept) = (0_u32, 0_u32);
+    for (number, rows) in lengths.enumerate() {
+        let end = begin.saturating_add(rows);
+        let inside = runs.iter().filter(|run| run.start < end && run.end() > begin);
+        let before = shifted.len();
+        shifted.extend(inside.map(|run| {
+            let (first, last) = (run.start.max(begin), run.end().min(end));
+            let start = first.saturating_sub(begin).saturating_add(kept);
+            Run { start, length: last.saturating_sub(first) }
+        }));
+        if shifted.len() > before {
+            row_groups.push(number);
+            kept = kept.saturating_add(rows);
+        }
+        begin = end;
+    }
+    (row_groups, selection(&shifted, u64::from(kept), rows_max))
+}
+
 /// Selectors that keep exactly the rows of `runs`, which ascend, of a file of `rows` rows; at most `rows_max` of them.
 pub(crate) fn selection(runs: &[Run], rows: u64, rows_max: usize) -> RowSelection {
     let mut selectors: Vec<RowSelector> = Vec::with_capacity(runs.len().saturating_mul(2).saturating_add(1));
@@ -133,4 +160,43 @@ pub(crate) fn selection(runs: &[Run], rows: u64, rows_max: usize) -> RowSelectio
         selectors.push(RowSelector::skip(all.saturating_sub(next)));
     }
     RowSelection::from(selectors)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Scenario: row groups of any lengths, runs that begin and end anywhere, also across row groups, and a limit.
+        /// Guarantees: reading the named row groups by the selectors gives the rows of the runs, in order, up to the limit.
+        #[test]
+        fn row_groups_and_selectors_give_the_rows_of_the_runs(
+            lengths in prop::collection::vec(0_u32..9, 1..7),
+            wanted in prop::collection::vec(any::<bool>(), 60),
+            rows_max in 1_usize..40,
+        ) {
+            let all: u32 = lengths.iter().sum();
+            let expected: Vec<u32> = (0..all).filter(|row| wanted[*row as usize]).take(rows_max).collect();
+            let mut runs: Vec<Run> = Vec::new();
+            for row in (0..all).filter(|row| wanted[*row as usize]) {
+                match runs.last_mut() {
+                    Some(last) if last.end() == row => last.length += 1,
+                    _ => runs.push(Run { start: row, length: 1 }),
+                }
+            }
+            let (row_groups, selection) = within_row_groups(&runs, lengths.iter().copied(), rows_max);
+            let starts: Vec<u32> = lengths.iter().scan(0, |end, rows| { *end += rows; Some(*end - rows) }).collect();
+            let mut read = row_groups.iter().flat_map(|group| starts[*group]..starts[*group] + lengths[*group]);
+            let mut got = Vec::new();
+            for selector in selection.iter() {
+                let rows: Vec<u32> = read.by_ref().take(selector.row_count).collect();
+                if !selector.skip { got.extend(rows); }
+            }
+            prop_assert_eq!(got, expected);
+            let touched = |group: &usize| runs.iter().any(|run| run.start < starts[*group] + lengths[*group] && run.end() > starts[*group]);
+            prop_assert!(row_groups.iter().all(touched));
+        }
+    }
 }
