@@ -72,10 +72,14 @@ impl OpenTraces {
         self.late_spans = self.late_spans.saturating_add(u64::from(late));
         held.fragment |= fragment;
         self.fragment_spans = self.fragment_spans.saturating_add(u64::from(held.fragment));
-        self.due.remove(&(held.due, id));
         let reopened = held.measured > 0 && held.measured == held.spans.len();
-        held.due = if reopened || held.spans.is_empty() { due } else { held.due.max(due) };
-        self.due.insert((held.due, id));
+        let due = if reopened || held.spans.is_empty() { due } else { held.due.max(due) };
+        // Spans of one request are due together.
+        if due != held.due || held.spans.is_empty() {
+            self.due.remove(&(held.due, id));
+            held.due = due;
+            self.due.insert((due, id));
+        }
         held.spans.push(span);
         self.spans = self.spans.saturating_add(1);
     }

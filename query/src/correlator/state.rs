@@ -199,7 +199,10 @@ impl State {
         judged.arrival = arrival;
         let Some(cohorts) = &judged.cohorts else { return };
         let mut verdict = verdict::judge(cohorts, now, rule);
-        verdict.exemplars = verdict::pick_exemplars(&verdict, cohorts, self.recent.iter(), rule);
+        // Without a version before there is no claim to show.
+        if cohorts.key().baseline.is_some() {
+            verdict.exemplars = verdict::pick_exemplars(&verdict, cohorts, self.recent.iter(), rule);
+        }
         judged.verdict = Arc::new(verdict);
     }
 

@@ -131,17 +131,18 @@ pub(super) struct Versions {
 impl Versions {
     /// Counts a trace for every service that has one version in it, or takes it out again.
     pub(super) fn change(&mut self, record: &TraceRecord, add: bool) {
-        let mut keys: Vec<ServiceKey> = record
-            .resources
-            .iter()
-            .filter(|resource| !resource.version.is_empty())
-            .map(|resource| (Arc::clone(&resource.environment), Arc::clone(&resource.service)))
-            .collect();
-        keys.sort();
-        keys.dedup();
-        for key in keys {
-            if let Some(version) = record.version_of(&key.1, &key.0).map(Arc::clone) {
-                self.count(key, version, record, add);
+        let resources = record.resources.iter();
+        let mut seen: Vec<[&Arc<str>; 3]> =
+            resources.map(|resource| [&resource.environment, &resource.service, &resource.version]).collect();
+        seen.sort();
+        seen.dedup();
+        for versions in
+            seen.chunk_by(|[environment, service, _], [other, next, _]| (environment, service) == (other, next))
+        {
+            if let [[environment, service, version]] = versions
+                && !version.is_empty()
+            {
+                self.count((Arc::clone(environment), Arc::clone(service)), Arc::clone(version), record, add);
             }
         }
     }

@@ -23,13 +23,25 @@ static BOUNDS: LazyLock<[u64; STEPS]> = LazyLock::new(|| {
     bounds
 });
 
+/// The step that each 256th of `[1, 2)` begins in. A step is wider than that, so at most one other begins within.
+static FIRST_STEPS: LazyLock<[u8; 256]> = LazyLock::new(|| {
+    let mut start = 1_u64 << 63;
+    [(); 256].map(|()| {
+        let step = BOUNDS.partition_point(|bound| *bound <= start).saturating_sub(1);
+        start = start.saturating_add(1 << 55);
+        u8::try_from(step).unwrap_or(0)
+    })
+});
+
 /// Bucket of a positive value at scale 7: at most 64 * 128.
 fn bucket_of(value: u64) -> i16 {
     let zeros = value.leading_zeros();
     let normalised = value << zeros;
-    let step = BOUNDS.partition_point(|bound| *bound <= normalised).saturating_sub(1);
+    let [slice, ..] = (normalised << 1).to_be_bytes();
+    let first = FIRST_STEPS.get(usize::from(slice)).copied().unwrap_or(0);
+    let next = BOUNDS.get(usize::from(first).saturating_add(1)).is_some_and(|bound| *bound <= normalised);
     let octave = i16::try_from(63_u32.saturating_sub(zeros)).unwrap_or(63);
-    octave * 128 + i16::try_from(step).unwrap_or(0)
+    octave * 128 + i16::from(first) + i16::from(next)
 }
 
 /// Counts of non-negative integers (nanoseconds) on a logarithmic grid; zeros apart.
@@ -235,6 +247,24 @@ mod tests {
             prop_assert_eq!(&merged, &all);
             right.iter().for_each(|value| taken.unrecord(*value));
             prop_assert_eq!(taken, filled(&left));
+        }
+    }
+
+    /// Scenario: every bound of a step in every octave, the value before it, and values in between.
+    /// Guarantees: the bucket is the one that a search through all bounds finds.
+    #[test]
+    fn buckets_are_those_of_a_search() {
+        let searched = |value: u64| {
+            let zeros = value.leading_zeros();
+            let step = BOUNDS.iter().filter(|bound| **bound <= value << zeros).count() - 1;
+            (63 - zeros) as i16 * 128 + step as i16
+        };
+        for octave in 0..64 {
+            for bound in BOUNDS.iter().map(|bound| (bound >> (63 - octave)).max(1)) {
+                for value in [(bound - 1).max(1), bound, bound.saturating_add(1), bound.saturating_add(bound / 400)] {
+                    assert_eq!(bucket_of(value), searched(value), "{value}");
+                }
+            }
         }
     }
 

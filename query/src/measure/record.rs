@@ -134,6 +134,9 @@ pub fn measure_trace(trace: &StitchedTrace) -> Option<(TraceRecord, Vec<CellEntr
     let root = trace.roots.first().and_then(|row| trace.spans.get(*row))?;
     let entries = trace.spans.iter().map(cell_entry).collect();
     let mut resources: Vec<_> = trace.spans.iter().map(|row| Arc::clone(&row.span.resource)).collect();
+    // Most spans share theirs with another: what is the same in memory need not be compared text by text.
+    resources.sort_by_key(|resource| Arc::as_ptr(resource).addr());
+    resources.dedup_by(|one, other| Arc::ptr_eq(one, other));
     resources.sort();
     resources.dedup();
     let journey = journey(trace, root);

@@ -29,6 +29,13 @@ pub struct CohortKey {
     pub first_seen: UnixNanos,
 }
 
+impl CohortKey {
+    /// A version without another to compare it with has nothing to explain: its own nodes say how it does.
+    fn wants(&self, node: &NodeKey) -> bool {
+        self.baseline.is_some() || node.service() == Some(&self.service)
+    }
+}
+
 /// Traces of one node in one journey and cohort.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct NodeCell {
@@ -135,7 +142,7 @@ impl Cohorts {
     fn change(&mut self, record: &TraceRecord, add: bool) {
         let Some(arm) = self.arm_of(record) else { return };
         let slot = slot_start(record.start, FINE);
-        for (node, value) in &record.nodes {
+        for (node, value) in record.nodes.iter().filter(|(node, _)| self.key.wants(node)) {
             let key = (Arc::clone(&record.journey), Arc::clone(node));
             if self.series.len() >= SERIES_MAX && !self.series.contains_key(&key) {
                 self.overflowed = self.overflowed.saturating_add(1);
