@@ -2,6 +2,7 @@
 //! full and made again once there is room.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use crate::Result;
 use crate::fs::{Fs, parent, temporary_name};
@@ -19,12 +20,14 @@ const DISK_SHARE: u64 = 100;
 pub(crate) struct Ballast {
     fs: Fs,
     path: PathBuf,
+    /// Held while the file is made: the start and the first round of upkeep may both find it missing.
+    making: Mutex<()>,
 }
 
 impl Ballast {
     /// The ballast of a data folder, made when [`Ballast::restore`] is called.
     pub(crate) fn new(fs: Fs, data_dir: &Path) -> Self {
-        Self { fs, path: data_dir.join(FILE) }
+        Self { fs, path: data_dir.join(FILE), making: Mutex::new(()) }
     }
 
     /// How large it is to be on a disk of this size.
@@ -58,6 +61,7 @@ impl Ballast {
     /// # Errors
     /// [`crate::StorageError::DiskFull`], [`crate::StorageError::Io`]; what was written until then is removed.
     pub(crate) fn restore(&self, bytes: u64) -> Result<()> {
+        let _one_at_a_time = self.making.lock().unwrap_or_else(PoisonError::into_inner);
         if self.is_there() || bytes == 0 {
             return Ok(());
         }

@@ -58,11 +58,15 @@ impl HighWater {
     pub(crate) fn observe(&self, now: UnixNanos) -> bool {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let believed = state.observe(now);
-        let save = believed && state.mark.since(state.saved) >= SAVE_EVERY;
-        let mark = state.mark;
+        let (mark, saved) = (state.mark, state.saved);
+        let save = believed && mark.since(saved) >= SAVE_EVERY;
+        if save {
+            // Said before it is done, so that nobody else begins to write the same file.
+            state.saved = mark;
+        }
         drop(state);
-        if save && self.save(mark) {
-            self.state.lock().unwrap_or_else(PoisonError::into_inner).saved = mark;
+        if save && !self.save(mark) {
+            self.state.lock().unwrap_or_else(PoisonError::into_inner).saved = saved;
         }
         believed
     }
