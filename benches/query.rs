@@ -39,6 +39,9 @@ const LOOKUPS: usize = 2_000;
 /// An attribute that one span has.
 const NEEDLE: (&str, &str) = ("bench.needle", "in the haystack");
 
+/// Merges are over when the number of files has not changed for this long.
+const MERGED_AFTER: Duration = Duration::from_secs(20);
+
 /// How often the longer questions are asked.
 const REPEATS: usize = 15;
 
@@ -54,6 +57,7 @@ async fn main() -> Result<(), Failed> {
     let mut out = std::io::stdout().lock();
     let store = open(&options.dir).await?;
     fill(&store, &options, &mut out).await?;
+    until_merged(&store, &mut out).await?;
     let config =
         QueryConfig { spill_dir: options.dir.join("spill"), file_cache_bytes: 256 << 20, ..QueryConfig::default() };
     let engine = QueryEngine::new(config, Arc::clone(&store), Arc::new(SystemClock), Arc::new(NoEngineTables))?;
@@ -154,6 +158,21 @@ async fn fill(store: &Arc<Store>, options: &Options, out: &mut impl Write) -> Re
     }
     store.flush().await?;
     writeln!(out, "wrote {spans} spans in {:.1} s", started.elapsed().as_secs_f64())?;
+    Ok(())
+}
+
+/// Waits until no files are being merged any more: a merge beside the questions would be in their times.
+async fn until_merged(store: &Store, out: &mut impl Write) -> Result<(), Failed> {
+    let started = Instant::now();
+    let (mut files, mut since) = (store.status().files, Instant::now());
+    while since.elapsed() < MERGED_AFTER {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let now = store.status().files;
+        if now != files {
+            (files, since) = (now, Instant::now());
+        }
+    }
+    writeln!(out, "waited {:.0} s for merges to end", started.elapsed().as_secs_f64())?;
     Ok(())
 }
 
