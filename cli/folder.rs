@@ -1,4 +1,4 @@
-//! [`Folder`]: a data folder that no server uses, open for reading.
+//! A data folder that no server uses: its store for reading or mending, or a [`Folder`] that answers questions.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,9 +10,29 @@ use daytwo_storage::{Clock, Store, SystemClock};
 use super::config::Config;
 use super::{Failure, log};
 
+/// The store of a folder, open for reading.
+pub(crate) async fn store_to_read(data_dir: &Path) -> Result<Arc<Store>, Failure> {
+    let (config, clock) = usual(data_dir);
+    Ok(Store::open_read_only(config.storage.settings(), clock, Arc::new(OtlpReplay)).await?)
+}
+
+/// The store of a folder, open for writing. A server would create a missing folder; a repair must not.
+pub(crate) async fn store_to_mend(data_dir: &Path) -> Result<Arc<Store>, Failure> {
+    std::fs::read_dir(data_dir).map_err(|source| Failure::Io { action: "open", path: data_dir.to_owned(), source })?;
+    let (config, clock) = usual(data_dir);
+    Ok(Store::open(config.storage.settings(), clock, Arc::new(OtlpReplay)).await?)
+}
+
+fn usual(data_dir: &Path) -> (Config, Arc<dyn Clock>) {
+    log::start("warn");
+    let mut config = Config::default();
+    config.storage.data_dir = data_dir.to_owned();
+    (config, Arc::new(SystemClock))
+}
+
 /// A store and a query engine over a folder, with a place of their own for what a query spills.
 pub(crate) struct Folder {
-    pub(crate) store: Arc<Store>,
+    store: Arc<Store>,
     pub(crate) engine: Arc<QueryEngine>,
     spill_dir: PathBuf,
 }
@@ -20,11 +40,8 @@ pub(crate) struct Folder {
 impl Folder {
     /// Opens a folder with the usual limits of queries, changed by `limits`.
     pub(crate) async fn open(data_dir: &Path, limits: impl FnOnce(&mut QueryConfig)) -> Result<Self, Failure> {
-        let mut config = Config::default();
-        log::start("warn");
-        config.storage.data_dir = data_dir.to_owned();
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let store = Store::open_read_only(config.storage.settings(), Arc::clone(&clock), Arc::new(OtlpReplay)).await?;
+        let store = store_to_read(data_dir).await?;
+        let (config, clock) = usual(data_dir);
         let mut settings = config.query.settings(data_dir);
         settings.spill_dir = std::env::temp_dir().join(format!("daytwo-query-{}", std::process::id()));
         limits(&mut settings);

@@ -6,16 +6,16 @@ use std::process::ExitCode;
 use daytwo_storage::{DataFile, Snapshot, StoreStatus};
 use serde_json::{Value, json};
 
-use super::folder::Folder;
+use super::folder::store_to_read;
 use super::{Failure, Outcome, runtime, say};
 use crate::FolderArgs;
 
 /// `daytwo inspect …`.
 pub(crate) fn inspect(args: FolderArgs) -> Outcome {
     let found = runtime()?.block_on(async {
-        let folder = Folder::open(&args.data_dir, |_| {}).await?;
-        let found = described(&folder.store.snapshot(), &folder.store.status());
-        folder.close().await?;
+        let store = store_to_read(&args.data_dir).await?;
+        let found = described(&store.snapshot(), &store.status());
+        store.close().await?;
         Ok::<Value, Failure>(found)
     })?;
     say(&format!("{found:#}\n"))?;

@@ -1,24 +1,21 @@
 //! `daytwo verify` and `daytwo repair`: whether a data folder still holds what was written, and setting aside what does not.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
-use daytwo_collector::OtlpReplay;
-use daytwo_storage::{Clock, Store, SystemClock, Verified};
+use daytwo_storage::Verified;
 use serde_json::{Value, json};
 
-use super::config::Config;
-use super::folder::Folder;
-use super::{Failure, Outcome, log, runtime, say};
+use super::folder::{store_to_mend, store_to_read};
+use super::{Failure, Outcome, runtime, say};
 use crate::FolderArgs;
 
 /// `daytwo verify …`: exit code 0 when everything is as written, 1 when not.
 pub(crate) fn verify(args: FolderArgs) -> Outcome {
     let (verified, holes) = runtime()?.block_on(async {
-        let folder = Folder::open(&args.data_dir, |_| {}).await?;
-        let verified = folder.store.verify().await?;
-        let holes = folder.store.snapshot().holes;
-        folder.close().await?;
+        let store = store_to_read(&args.data_dir).await?;
+        let verified = store.verify().await?;
+        let holes = store.snapshot().holes;
+        store.close().await?;
         Ok::<(Verified, Vec<String>), Failure>((verified, holes))
     })?;
     let mut report = describe(&verified);
@@ -31,13 +28,7 @@ pub(crate) fn verify(args: FolderArgs) -> Outcome {
 /// `daytwo repair …`: opening finishes what a crash left (torn log, files of no commit); damaged files are set aside.
 pub(crate) fn repair(args: FolderArgs) -> Outcome {
     let report = runtime()?.block_on(async {
-        log::start("warn");
-        let mut config = Config::default();
-        config.storage.data_dir.clone_from(&args.data_dir);
-        // Opening creates a missing folder, which would be a strange repair.
-        let settings = config.storage.settings();
-        Folder::open(&args.data_dir, |_| {}).await?.close().await?;
-        let store = Store::open(settings, Arc::new(SystemClock) as Arc<dyn Clock>, Arc::new(OtlpReplay)).await?;
+        let store = store_to_mend(&args.data_dir).await?;
         let verified = store.verify().await?;
         for (path, reason) in &verified.damaged {
             store.report_damaged(path, reason).await?;

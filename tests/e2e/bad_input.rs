@@ -122,20 +122,29 @@ fn hostile_sql_is_refused() {
     assert_eq!(sql(server.at.web, "SELECT 1 + 1")[0][0], "2");
 }
 
-/// Scenario: one of two Parquet files loses its second half while the server is down; then the server starts.
-/// Guarantees: it starts, says what is missing, and answers with all the rest.
-#[test]
-fn damaged_files_hide_nothing_else() {
-    let options =
-        ServerOptions { config: "[storage]\nflush_interval = \"1s\"\n".to_owned(), ..ServerOptions::default() };
-    let folder = TempDir::new().unwrap();
-    let options = ServerOptions { data_dir: Some(folder.path().join("data")), ..options };
+/// A server that took 30 spans into each of two files and was killed; how to start it again.
+fn server_killed_with_two_files(folder: &TempDir) -> ServerOptions {
+    let options = ServerOptions {
+        config: "[storage]\nflush_interval = \"1s\"\n".to_owned(),
+        data_dir: Some(folder.path().join("data")),
+        ..ServerOptions::default()
+    };
     let server = Server::start_with(&options);
     for service in ["first", "second"] {
         PythonClient::export("grpc", &format!("http://{}", server.at.grpc), "none", service, 10);
         server.wait_flushed();
     }
-    let data_dir = server.kill().data_dir.clone();
+    server.kill();
+    options
+}
+
+/// Scenario: one of two Parquet files loses its second half while the server is down; then the server starts.
+/// Guarantees: it starts, says what is missing, and answers with all the rest.
+#[test]
+fn damaged_files_hide_nothing_else() {
+    let folder = TempDir::new().unwrap();
+    let options = server_killed_with_two_files(&folder);
+    let data_dir = folder.path().join("data");
     let victim = parquet_files(&data_dir).into_iter().min().unwrap();
     let length = fs::metadata(&victim).unwrap().len();
     fs::OpenOptions::new().write(true).open(&victim).unwrap().set_len(length / 2).unwrap();
@@ -159,22 +168,16 @@ fn damaged_files_hide_nothing_else() {
 /// Guarantees: verify names the file and changes nothing; repair sets it aside; the rest is whole and both say what is missing.
 #[test]
 fn a_flipped_byte_is_found_and_set_aside() {
-    let options =
-        ServerOptions { config: "[storage]\nflush_interval = \"1s\"\n".to_owned(), ..ServerOptions::default() };
     let folder = TempDir::new().unwrap();
-    let options = ServerOptions { data_dir: Some(folder.path().join("data")), ..options };
-    let server = Server::start_with(&options);
-    for service in ["first", "second"] {
-        PythonClient::export("grpc", &format!("http://{}", server.at.grpc), "none", service, 10);
-        server.wait_flushed();
-    }
-    let data_dir = server.kill().data_dir.clone();
+    let options = server_killed_with_two_files(&folder);
+    let data_dir = folder.path().join("data");
     let command = |name: &str| {
         let output = daytwo(&[name, "--data-dir", data_dir.to_str().unwrap()]);
         let report = serde_json::from_slice::<Value>(&output.stdout);
         (output.status.code(), report.unwrap_or_else(|error| panic!("{error}: {output:?}")))
     };
-    assert_eq!(command("verify"), (Some(0), command("verify").1));
+    let (code, report) = command("verify");
+    assert_eq!((code, report["files"].as_u64()), (Some(0), Some(2)), "{report}");
     let victim = parquet_files(&data_dir).into_iter().min().unwrap();
     let mut bytes = fs::read(&victim).unwrap();
     let middle = bytes.len() / 2;

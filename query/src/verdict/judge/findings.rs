@@ -73,6 +73,21 @@ fn latency_row(node: &NodeKey, test: &NodeTest) -> Finding {
     }
 }
 
+fn errors_row(node: &NodeKey, errors: &ErrorTest) -> Finding {
+    Finding {
+        signal: Signal::Errors,
+        traces_before: errors.traces_before,
+        traces_after: errors.traces_after,
+        errors_before: Some(errors.before),
+        errors_after: Some(errors.after),
+        z: Some(errors.z),
+        e_value: Some(errors.ln_e.min(700.0).exp()),
+        p_value: Some(p_of(errors.ln_e)),
+        strata: errors.strata,
+        ..blank(node)
+    }
+}
+
 impl Case<'_> {
     /// The judged service's own nodes, worst first.
     pub(super) fn findings(&self, state: State) -> Vec<Finding> {
@@ -105,24 +120,15 @@ impl Case<'_> {
         let own = self.gate.nodes.iter().any(|node| node.failing);
         let node = NodeKey::Total { service: Arc::clone(&self.cohorts.key.service) };
         (!own).then(|| Finding {
-            signal: Signal::Errors,
             state: State::Warn,
             class: Some(Class::Induced),
-            traces_before: errors.traces_before,
-            traces_after: errors.traces_after,
-            errors_before: Some(errors.before),
-            errors_after: Some(errors.after),
-            z: Some(errors.z),
-            e_value: Some(errors.ln_e.min(700.0).exp()),
-            p_value: Some(p_of(errors.ln_e)),
-            strata: errors.strata,
             why: format!(
                 "requests to {} fail in {} of traces, before in {}, and not by its own doing",
                 self.cohorts.key.service,
                 words::percent(errors.after),
                 words::percent(errors.before)
             ),
-            ..blank(&node)
+            ..errors_row(&node, &errors)
         })
     }
 
@@ -144,21 +150,12 @@ impl Case<'_> {
     fn error_finding(&self, node: &GateNode, bad: State) -> Option<Finding> {
         let errors = node.test.errors.filter(|_| !matches!(*node.node, NodeKey::Edge { .. }))?;
         let whole = matches!(*node.node, NodeKey::Service { .. });
-        let row = blank(&node.node);
-        let name = row.operation.clone().unwrap_or_else(|| row.service.clone());
+        let row = errors_row(&node.node, &errors);
+        let name = row.operation.as_ref().unwrap_or(&row.service).clone();
         let quiet = if errors.rise_high < self.config.error_margin { State::Pass } else { State::Continue };
         (node.failing || whole).then(|| Finding {
-            signal: Signal::Errors,
             state: if node.failing { bad } else { quiet },
             class: node.failing.then_some(Class::Own),
-            traces_before: errors.traces_before,
-            traces_after: errors.traces_after,
-            errors_before: Some(errors.before),
-            errors_after: Some(errors.after),
-            z: Some(errors.z),
-            e_value: Some(errors.ln_e.min(700.0).exp()),
-            p_value: Some(p_of(errors.ln_e)),
-            strata: errors.strata,
             why: words::failures(&name, &errors),
             ..row
         })
