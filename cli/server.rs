@@ -36,6 +36,10 @@ const ALERTS: &str = "the alerts";
 const DECLARED_FILE: &str = "deployments.json";
 /// 16 MiB: a thousand declarations, each with every field at its limit and every byte of it escaped.
 const DECLARED_BYTES_MAX: usize = 16 << 20;
+/// Where budgets are kept.
+const BUDGETS_FILE: &str = "budgets.json";
+/// 256 MiB: 2,000 objectives with an event in each of the 8,064 slots of 28 days.
+const BUDGETS_BYTES_MAX: usize = 256 << 20;
 /// Where it is kept which alerts were told.
 const ALERTS_FILE: &str = "alerts.json";
 
@@ -79,6 +83,7 @@ impl Server {
         let addresses = Addresses { grpc: collector.grpc_addr(), http: collector.http_addr(), web: web_addr };
         let correlator = Correlator::new(config.engine.settings(), Arc::clone(&clock));
         correlator.keep_declared_in(store.document(DECLARED_FILE, DECLARED_BYTES_MAX))?;
+        correlator.keep_budgets_in(store.document(BUDGETS_FILE, BUDGETS_BYTES_MAX))?;
         let alerts = alerts(config, &store, &clock)?;
         let queries = QueryEngine::new(
             config.query.settings(&config.storage.data_dir),

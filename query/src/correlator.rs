@@ -15,6 +15,7 @@ mod tests;
 mod versions;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use daytwo_storage::{Clock, Document, SpanBatch, UnixNanos};
 
@@ -27,6 +28,9 @@ use crate::error::Result;
 use crate::sli::{self, OperationSli, ServiceSli, SliRow, TimeWindow};
 use crate::slo::{self, SloBoard, SloDetail, SloFile, SloProblem};
 use crate::verdict::{QuantilesMs, Verdict};
+
+/// Budgets are written down this often: what a crash loses of them is counted again from the stored spans.
+const BUDGETS_EVERY: Duration = Duration::from_secs(300);
 
 /// Counters for `/metrics` and the status page.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -103,13 +107,15 @@ pub struct Correlator {
     state: Mutex<State>,
     /// Where declared deployments are kept; its lock is held while they change.
     declared: Mutex<Option<Document>>,
+    /// Where budgets are kept, and when they were written down last.
+    budgets: Mutex<Option<(Document, UnixNanos)>>,
 }
 
 impl Correlator {
     /// An engine that has seen nothing.
     pub fn new(config: EngineConfig, clock: Arc<dyn Clock>) -> Arc<Self> {
         let state = Mutex::new(State::new(config.clone()));
-        Arc::new(Self { config, clock, state, declared: Mutex::new(None) })
+        Arc::new(Self { config, clock, state, declared: Mutex::new(None), budgets: Mutex::new(None) })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -175,6 +181,48 @@ impl Correlator {
     /// One objective in detail.
     pub fn slo_detail(&self, id: &str) -> Option<SloDetail> {
         self.state().slo_detail(id, self.clock.now())
+    }
+
+    /// Takes up the budgets that `document` keeps, and writes them down there from now on. To be called before objectives are set.
+    ///
+    /// # Errors
+    /// When they cannot be read, or were written by a later version: going on would overwrite them.
+    pub fn keep_budgets_in(&self, document: Document) -> Result<()> {
+        let kept = slo::kept::read(&document)?;
+        *self.budgets.lock().unwrap_or_else(PoisonError::into_inner) = Some((document, self.clock.now()));
+        self.state().kept = kept;
+        Ok(())
+    }
+
+    fn save_budgets_if_due(&self) {
+        let now = self.clock.now();
+        let due = match &mut *self.budgets.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some((_, saved)) if now.since(*saved) >= BUDGETS_EVERY || now < *saved => {
+                *saved = now;
+                true
+            }
+            _ => false,
+        };
+        if due {
+            self.save_budgets();
+        }
+    }
+
+    /// Writes the budgets down. Before everything that is stored was counted there is nothing to add to what is written.
+    fn save_budgets(&self) {
+        let place = self.budgets.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((document, _)) = &*place else { return };
+        let counters = {
+            let state = self.state();
+            if state.rebuilds == 0 {
+                return;
+            }
+            state.counters()
+        };
+        let written = slo::kept::write(&counters).and_then(|bytes| Ok(document.replace(&bytes)?));
+        if let Err(error) = written {
+            tracing::warn!(%error, "the budgets cannot be written down, trying again in a few minutes");
+        }
     }
 
     /// Takes up the declared deployments that `document` keeps, and keeps further ones there.

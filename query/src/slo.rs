@@ -6,8 +6,9 @@ mod objective;
 mod openslo;
 mod report;
 
-pub(crate) use budget::Event;
 pub use budget::SloCounter;
+pub(crate) use budget::{Event, kept};
+pub(crate) use objective::Selector;
 pub use objective::{Objective, ObjectiveKind, SloFile, SloProblem};
 pub use openslo::parse;
 pub use report::{

@@ -35,6 +35,10 @@ impl Correlator {
             self.state().lagging = false;
             Arc::clone(&self).follow(tail, &cancel).await;
         }
+        let saved = tokio::task::spawn_blocking(move || self.save_budgets()).await;
+        if let Err(error) = saved {
+            tracing::error!(%error, "writing the budgets down failed; the next start counts from the last time that it did not");
+        }
     }
 
     /// From here on answers are behind, without a moment in between in which a wanted rebuild is forgotten.
@@ -77,6 +81,7 @@ impl Correlator {
         batches.iter().for_each(|batch| self.observe(batch));
         if tick {
             self.tick();
+            self.save_budgets_if_due();
         }
     }
 
@@ -95,6 +100,7 @@ impl Correlator {
             fresh.observe(batch.record_batch());
             close_by_reception(&mut fresh, batch.record_batch());
         }
+        fresh.close_all(self.clock.now());
         self.state().replace(fresh);
         self.tick();
     }

@@ -113,6 +113,26 @@ impl OpenTraces {
         closed
     }
 
+    /// Traces with spans not yet measured, quiet or not. They stay held, so that a span still to come puts the whole trace in the place of
+    /// what is measured now.
+    pub(super) fn close_all(&mut self, now: UnixNanos) -> Vec<Closed> {
+        let mut closed = Vec::new();
+        let mut ids: Vec<TraceId> = self.held.keys().copied().collect();
+        ids.sort();
+        for id in ids {
+            let Some(held) = self.held.get_mut(&id).filter(|held| held.spans.len() > held.measured) else { continue };
+            closed.push(Closed { spans: held.spans.clone(), measured_before: held.measured, fragment: held.fragment });
+            self.due.remove(&(held.due, id));
+            held.measured = held.spans.len();
+            held.due = held.due.max(now).saturating_add(self.linger);
+            self.due.insert((held.due, id));
+            if held.fragment {
+                self.forget(id);
+            }
+        }
+        closed
+    }
+
     fn forget(&mut self, id: TraceId) {
         let Some(held) = self.held.remove(&id) else { return };
         self.due.remove(&(held.due, id));

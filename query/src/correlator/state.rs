@@ -13,6 +13,7 @@ use super::versions::{Arrival, Versions};
 use super::{Distribution, EngineStatus};
 use crate::deployment::{DeclaredSet, Deployment, DeploymentFilter};
 use crate::measure::{CellEntry, FINE, SliCells, TraceRecord, measure_trace, slot_start};
+use crate::slo::kept::KeptCounters;
 use crate::slo::{self, LastDeployment, Objective, SloBoard, SloCounter, SloDetail, SloProblem};
 use crate::trace::{ResourceCache, extract_spans, kind, stitch};
 use crate::verdict::{self, CohortKey, Cohorts, Verdict};
@@ -42,6 +43,8 @@ pub(super) struct State {
     recent: RecentTraces,
     versions: Versions,
     objectives: Vec<(Objective, SloCounter)>,
+    /// Counters that no objective reads now: of before the restart, or of a file that has gone and may come back.
+    pub(super) kept: KeptCounters,
     problems: Vec<SloProblem>,
     pub(super) declared: Arc<DeclaredSet>,
     judged: BTreeMap<DeploymentKey, Judged>,
@@ -66,6 +69,7 @@ impl State {
             recent: RecentTraces::default(),
             versions: Versions::default(),
             objectives: Vec::new(),
+            kept: KeptCounters::new(),
             problems: Vec::new(),
             declared: Arc::default(),
             judged: BTreeMap::new(),
@@ -103,12 +107,20 @@ impl State {
             self.cells.maintain(now, self.config.retention);
             self.versions.maintain(now, self.config.retention);
             self.objectives.iter_mut().for_each(|(objective, counter)| counter.maintain(now, objective.window));
+            slo::kept::maintain(&mut self.kept, now, self.config.retention);
         }
     }
 
     /// Measures traces that are quiet.
     pub(super) fn close_quiet(&mut self, now: UnixNanos) {
         for closed in self.open.close(now) {
+            self.measure(closed);
+        }
+    }
+
+    /// Measures every trace, quiet or not: a state that is about to be compared with another must hold all that it has seen.
+    pub(super) fn close_all(&mut self, now: UnixNanos) {
+        for closed in self.open.close_all(now) {
             self.measure(closed);
         }
     }

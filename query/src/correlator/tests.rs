@@ -1,6 +1,7 @@
 //! From span batches to answers, with the clock in the test's hand.
 
 mod at_rest;
+mod budgets;
 mod deployments;
 
 use std::borrow::Cow;

@@ -1,5 +1,7 @@
 //! [`SloCounter`]: exact good and bad events of one objective over time.
 
+pub(crate) mod kept;
+
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,7 +51,7 @@ pub(crate) struct Event<'a> {
 }
 
 /// Exact counters of one objective.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct SloCounter {
     fine: BTreeMap<i64, Events>,
     coarse: BTreeMap<i64, Events>,

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// One OpenSLO file as handed over by whoever reads files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SloFile {
@@ -62,7 +64,30 @@ pub struct Objective {
     pub yaml: String,
 }
 
+/// Which events an objective counts, and which of them are good: two objectives with the same selector have the same counters.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Selector {
+    pub(crate) service: String,
+    pub(crate) operation: Option<String>,
+    pub(crate) environment: Option<String>,
+    /// `None` for availability.
+    pub(crate) threshold_ns: Option<i64>,
+}
+
 impl Objective {
+    /// What it counts.
+    pub(crate) fn selector(&self) -> Selector {
+        Selector {
+            service: self.service.to_string(),
+            operation: self.operation.as_ref().map(ToString::to_string),
+            environment: self.environment.as_ref().map(ToString::to_string),
+            threshold_ns: match self.kind {
+                ObjectiveKind::Availability => None,
+                ObjectiveKind::Latency { threshold_ns } => Some(threshold_ns),
+            },
+        }
+    }
+
     /// The objective in words: `availability` or `latency <= 300 ms`.
     pub fn words(&self) -> String {
         match self.kind {

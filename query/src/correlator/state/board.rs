@@ -1,8 +1,8 @@
 //! What the state answers: objectives, deployments, verdicts, distributions, counters.
 
 use super::{
-    Arc, Distribution, EngineStatus, Judged, LastDeployment, Objective, SloBoard, SloCounter, SloDetail, SloProblem,
-    State, UnixNanos, Verdict, slo,
+    Arc, Distribution, EngineStatus, Judged, KeptCounters, LastDeployment, Objective, SloBoard, SloCounter, SloDetail,
+    SloProblem, State, UnixNanos, Verdict, slo,
 };
 
 impl State {
@@ -30,17 +30,28 @@ impl State {
         }
     }
 
-    /// Takes new objectives; counters of those that stayed the same stay.
+    /// Takes new objectives. What was counted already stays counted, whatever else of an objective changed; what counts no more is kept.
     pub(in crate::correlator) fn set_slos(&mut self, objectives: Vec<Objective>, problems: Vec<SloProblem>) {
         let mut known = std::mem::take(&mut self.objectives);
         for objective in objectives {
-            let same = known.iter().position(|(old, _)| *old == objective);
-            let counter = same.map(|at| known.swap_remove(at).1);
+            let selector = objective.selector();
+            let twin = || self.objectives.iter().find(|(other, _)| other.selector() == selector);
+            let same = known.iter().position(|(old, _)| old.selector() == selector);
+            let counter = same.map(|at| known.swap_remove(at).1).or_else(|| twin().map(|(_, counter)| counter.clone()));
             self.wants_rebuild |= counter.is_none() && self.observed > 0;
-            self.objectives.push((objective, counter.unwrap_or_default()));
+            let counter = counter.or_else(|| self.kept.remove(&selector)).unwrap_or_default();
+            self.objectives.push((objective, counter));
         }
+        self.kept.extend(known.into_iter().map(|(objective, counter)| (objective.selector(), counter)));
         self.problems = problems;
         self.objectives_known = true;
+    }
+
+    /// Every counter, by what it counts.
+    pub(in crate::correlator) fn counters(&self) -> KeptCounters {
+        let mut counters = self.kept.clone();
+        counters.extend(self.objectives.iter().map(|(objective, counter)| (objective.selector(), counter.clone())));
+        counters
     }
 
     /// The objectives without their counters, for a rebuild.
@@ -59,6 +70,7 @@ impl State {
         rebuilt.problems = std::mem::take(&mut self.problems);
         rebuilt.declared = Arc::clone(&self.declared);
         rebuilt.objectives_known = self.objectives_known;
+        rebuilt.kept = std::mem::take(&mut self.kept);
         rebuilt.lagging = self.lagging;
         rebuilt.rebuilds = self.rebuilds.saturating_add(1);
         rebuilt.observed = rebuilt.observed.saturating_add(self.observed);
@@ -71,7 +83,7 @@ impl State {
     fn take_counters(&mut self, rebuilt: &mut Self) {
         let mut counted = std::mem::take(&mut rebuilt.objectives);
         for (objective, mut counter) in std::mem::take(&mut self.objectives) {
-            match counted.iter().position(|(other, _)| *other == objective) {
+            match counted.iter().position(|(other, _)| other.selector() == objective.selector()) {
                 Some(at) => counter.fill_from(counted.swap_remove(at).1),
                 None => rebuilt.wants_rebuild |= rebuilt.observed > 0,
             }

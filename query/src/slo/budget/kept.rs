@@ -1,0 +1,188 @@
+//! Counters as a file keeps them over a restart, by what they count and not by the objective's name or target: an edited objective goes on.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use daytwo_storage::{Document, TraceId, UnixNanos};
+use serde::{Deserialize, Serialize};
+
+use super::{BAD_TRACES_MAX, Events, SHARES_MAX, SloCounter};
+use crate::error::{QueryError, Result};
+use crate::measure::{COARSE, FINE};
+use crate::slo::Selector;
+
+/// The form in which counters are kept.
+const FORMAT: u32 = 1;
+/// Counters that are kept; of those that no objective reads, the ones silent for longest go first.
+pub(crate) const KEPT_MAX: usize = 2_000;
+
+/// Counters by what they count.
+pub(crate) type KeptCounters = BTreeMap<Selector, SloCounter>;
+
+#[derive(Debug, Serialize, Deserialize)]
+struct File {
+    format: u32,
+    counters: Vec<Kept>,
+}
+
+/// Slots are runs of three numbers: how many slots after the one before (the first: after the epoch), good events, bad events.
+#[derive(Debug, Serialize, Deserialize)]
+struct Kept {
+    selector: Selector,
+    fine: Vec<u64>,
+    coarse: Vec<u64>,
+    /// Operation, version, bad events.
+    shares: Vec<(String, String, u64)>,
+    /// When it happened, and which trace.
+    bad_traces: Vec<(i64, String)>,
+}
+
+/// Counters as bytes.
+///
+/// # Errors
+/// Never in practice: these are numbers and texts.
+pub(crate) fn write(counters: &KeptCounters) -> Result<Vec<u8>> {
+    let kept = |(selector, counter): (&Selector, &SloCounter)| Kept {
+        selector: selector.clone(),
+        fine: runs(&counter.fine, FINE),
+        coarse: runs(&counter.coarse, COARSE),
+        shares: counter
+            .shares()
+            .map(|(operation, version, bad)| (operation.to_string(), version.to_string(), bad))
+            .collect(),
+        bad_traces: counter.bad_traces.iter().map(|(at, trace)| (at.0, trace.to_string())).collect(),
+    };
+    let file = File { format: FORMAT, counters: counters.iter().map(kept).collect() };
+    serde_json::to_vec(&file).map_err(|error| QueryError::internal(error.to_string()))
+}
+
+/// What a document keeps. One that cannot be understood is set aside: budgets begin with the stored spans then.
+///
+/// # Errors
+/// When it cannot be read, or is of a later form: writing would lose it.
+pub(crate) fn read(document: &Document) -> Result<KeptCounters> {
+    let Some(bytes) = document.read()? else { return Ok(KeptCounters::new()) };
+    match serde_json::from_slice::<File>(&bytes) {
+        Ok(file) if file.format == FORMAT => {
+            Ok(file.counters.into_iter().take(KEPT_MAX).map(|kept| (kept.selector.clone(), counter(kept))).collect())
+        }
+        Ok(file) => Err(QueryError::internal(format!(
+            "the budgets are kept in form {}, this version reads form {FORMAT}",
+            file.format
+        ))),
+        Err(error) => {
+            let aside = document.set_aside()?;
+            tracing::error!(%error, aside = %aside.display(), "the budgets cannot be read and were set aside");
+            Ok(KeptCounters::new())
+        }
+    }
+}
+
+fn width(length: Duration) -> i64 {
+    i64::try_from(length.as_nanos()).unwrap_or(i64::MAX)
+}
+
+fn runs(slots: &BTreeMap<i64, Events>, length: Duration) -> Vec<u64> {
+    let mut before = 0;
+    let mut runs = Vec::with_capacity(slots.len().saturating_mul(3));
+    for (start, events) in slots.iter().filter(|(start, events)| **start >= 0 && events.total() > 0) {
+        let slot = start / width(length);
+        runs.extend([u64::try_from(slot - before).unwrap_or(0), events.good, events.bad]);
+        before = slot;
+    }
+    runs
+}
+
+fn slots(runs: &[u64], length: Duration) -> BTreeMap<i64, Events> {
+    let mut slot = 0_i64;
+    let mut slots = BTreeMap::new();
+    for run in runs.chunks_exact(3) {
+        let [after, good, bad] = [0, 1, 2].map(|at: usize| run.get(at).copied().unwrap_or(0));
+        slot = slot.saturating_add(i64::try_from(after).unwrap_or(i64::MAX));
+        slots.insert(slot.saturating_mul(width(length)), Events { good, bad });
+    }
+    slots
+}
+
+fn counter(kept: Kept) -> SloCounter {
+    let shares = kept.shares.into_iter().take(SHARES_MAX);
+    let trace = |(at, id): (i64, String)| Some((UnixNanos(at), TraceId::from_hex(&id).ok()?));
+    SloCounter {
+        fine: slots(&kept.fine, FINE),
+        coarse: slots(&kept.coarse, COARSE),
+        shares: shares.map(|(operation, version, bad)| ((operation.into(), version.into()), bad)).collect(),
+        bad_traces: kept.bad_traces.into_iter().filter_map(trace).take(BAD_TRACES_MAX).collect(),
+    }
+}
+
+/// Brings counters that no objective reads to what is kept: nothing older than `kept`, nothing empty, not too many.
+pub(crate) fn maintain(counters: &mut KeptCounters, now: UnixNanos, kept: Duration) {
+    counters.values_mut().for_each(|counter| counter.maintain(now, kept));
+    counters.retain(|_, counter| !counter.coarse.is_empty());
+    while counters.len() > KEPT_MAX {
+        let newest = |counter: &SloCounter| counter.coarse.keys().next_back().copied();
+        let silent = counters.iter().min_by_key(|(_, counter)| newest(counter)).map(|(selector, _)| selector.clone());
+        let Some(silent) = silent else { break };
+        counters.remove(&silent);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::Event;
+    use super::*;
+
+    fn selector(service: &str) -> Selector {
+        Selector { service: service.to_owned(), operation: None, environment: None, threshold_ns: Some(50_000_000) }
+    }
+
+    fn event(at: i64, good: bool, counter: &mut SloCounter) {
+        let (operation, version): (Arc<str>, Arc<str>) = ("GET /".into(), "v1".into());
+        let trace_id = TraceId::from_bytes(&u128::try_from(at + 1).unwrap().to_be_bytes()).ok();
+        let event = Event { at: UnixNanos(at), good, operation: &operation, version: &version, trace_id };
+        counter.change(&event, true);
+    }
+
+    /// Scenario: a counter with events over two days, written and read back; then a file that is no JSON and one of a later form.
+    /// Guarantees: every slot, share and bad trace is the same; the first bad file is set aside, the second stops the start.
+    #[test]
+    fn counters_are_read_as_they_were_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let document = Document::in_folder(folder.path(), "budgets.json", 1 << 20);
+        let mut counter = SloCounter::default();
+        let start = 1_795_343_400_000_000_000_i64;
+        (0..2_000).for_each(|number| event(start + number * 86_400_000_000, number % 7 != 0, &mut counter));
+        let counters = KeptCounters::from([(selector("pay"), counter.clone())]);
+        document.replace(&write(&counters).unwrap()).unwrap();
+        let read_back = read(&document).unwrap();
+        assert_eq!(format!("{read_back:?}"), format!("{counters:?}"));
+        assert_eq!(counter.coarse.values().map(|events| events.total()).sum::<u64>(), 2_000);
+        document.replace(b"[").unwrap();
+        assert!(read(&document).unwrap().is_empty());
+        assert!(folder.path().join("budgets.json.damaged").exists());
+        document.replace(br#"{"format":2,"counters":[]}"#).unwrap();
+        assert!(read(&document).unwrap_err().to_string().contains("form 2"));
+    }
+
+    /// Scenario: counters that no objective reads: one silent for a month, and more than are kept.
+    /// Guarantees: the old one goes, and of the others those silent for longest.
+    #[test]
+    fn what_nobody_reads_is_bounded() {
+        let day = 86_400_000_000_000_i64;
+        let mut counters = KeptCounters::new();
+        for number in 0..=i64::try_from(KEPT_MAX).unwrap() {
+            let mut counter = SloCounter::default();
+            event(40 * day + number * 300_000_000_000, true, &mut counter);
+            counters.insert(selector(&format!("s{number}")), counter);
+        }
+        let mut old = SloCounter::default();
+        event(day, false, &mut old);
+        counters.insert(selector("old"), old);
+        maintain(&mut counters, UnixNanos(48 * day), Duration::from_secs(28 * 86_400));
+        assert_eq!(counters.len(), KEPT_MAX);
+        assert!(!counters.contains_key(&selector("old")) && !counters.contains_key(&selector("s0")));
+        assert!(counters.contains_key(&selector("s1")));
+    }
+}
