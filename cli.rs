@@ -13,6 +13,7 @@ mod query;
 mod serve;
 mod server;
 mod signals;
+mod store;
 mod table;
 mod verdict;
 mod verify;

@@ -96,6 +96,9 @@ struct QueryArgs {
     /// Read this data folder instead of asking a server; no server may use it at the time.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    /// Configuration of the server that writes to it, for a table in an object store.
+    #[arg(long, value_name = "FILE", requires = "data_dir")]
+    config: Option<PathBuf>,
     /// Form of the answer.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
@@ -138,13 +141,15 @@ struct FolderArgs {
     /// The data folder; no server may use it at the time.
     #[arg(long, value_name = "DIR")]
     data_dir: PathBuf,
+    /// Configuration of the server that writes to it, for a table in an object store.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 struct ExportArgs {
-    /// The data folder; no server may use it at the time.
-    #[arg(long, value_name = "DIR")]
-    data_dir: PathBuf,
+    #[command(flatten)]
+    folder: FolderArgs,
     /// File to write; it must not be there yet.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,

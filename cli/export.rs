@@ -24,7 +24,7 @@ const REQUEST_SPANS: usize = 512;
 /// `daytwo export …`.
 pub(crate) fn export(args: ExportArgs) -> Outcome {
     let spans = runtime()?.block_on(async {
-        let folder = Folder::open(&args.data_dir, without_limits).await?;
+        let folder = Folder::open(&args.folder, without_limits).await?;
         let exported = write_spans(&folder, &args).await;
         folder.close().await?;
         exported

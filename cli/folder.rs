@@ -1,33 +1,41 @@
 //! A data folder that no server uses: its store for reading or mending, or a [`Folder`] that answers questions.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use daytwo_collector::OtlpReplay;
 use daytwo_query::{EngineAtRest, QueryConfig, QueryEngine};
 use daytwo_storage::{Clock, Store, SystemClock};
 
 use super::config::Config;
-use super::{Failure, log};
+use super::{Failure, load, log, store};
+use crate::{ConfigSource, FolderArgs};
 
 /// The store of a folder, open for reading.
-pub(crate) async fn store_to_read(data_dir: &Path) -> Result<Arc<Store>, Failure> {
-    let (config, clock) = usual(data_dir);
-    Ok(Store::open_read_only(config.storage.settings(), clock, Arc::new(OtlpReplay)).await?)
+pub(crate) async fn store_to_read(args: &FolderArgs) -> Result<Arc<Store>, Failure> {
+    let (config, clock) = usual(args)?;
+    store::open_read_only(&config, clock).await
 }
 
 /// The store of a folder, open for writing. A server would create a missing folder; a repair must not.
-pub(crate) async fn store_to_mend(data_dir: &Path) -> Result<Arc<Store>, Failure> {
-    std::fs::read_dir(data_dir).map_err(|source| Failure::Io { action: "open", path: data_dir.to_owned(), source })?;
-    let (config, clock) = usual(data_dir);
-    Ok(Store::open(config.storage.settings(), clock, Arc::new(OtlpReplay)).await?)
+pub(crate) async fn store_to_mend(args: &FolderArgs) -> Result<Arc<Store>, Failure> {
+    let data_dir = &args.data_dir;
+    std::fs::read_dir(data_dir).map_err(|source| Failure::Io { action: "open", path: data_dir.clone(), source })?;
+    let (config, clock) = usual(args)?;
+    store::open(&config, clock).await
 }
 
-fn usual(data_dir: &Path) -> (Config, Arc<dyn Clock>) {
+/// The configuration of a folder: of the server that writes to it when that is named, else the defaults.
+fn usual(args: &FolderArgs) -> Result<(Config, Arc<dyn Clock>), Failure> {
     log::start("warn");
-    let mut config = Config::default();
-    config.storage.data_dir = data_dir.to_owned();
-    (config, Arc::new(SystemClock))
+    let config = match &args.config {
+        Some(file) => load(&ConfigSource { config: Some(file.clone()), data_dir: Some(args.data_dir.clone()) })?,
+        None => {
+            let mut config = Config::default();
+            config.storage.data_dir.clone_from(&args.data_dir);
+            config
+        }
+    };
+    Ok((config, Arc::new(SystemClock)))
 }
 
 /// A store and a query engine over a folder, with a place of their own for what a query spills.
@@ -39,10 +47,10 @@ pub(crate) struct Folder {
 
 impl Folder {
     /// Opens a folder with the usual limits of queries, changed by `limits`.
-    pub(crate) async fn open(data_dir: &Path, limits: impl FnOnce(&mut QueryConfig)) -> Result<Self, Failure> {
-        let store = store_to_read(data_dir).await?;
-        let (config, clock) = usual(data_dir);
-        let mut settings = config.query.settings(data_dir);
+    pub(crate) async fn open(args: &FolderArgs, limits: impl FnOnce(&mut QueryConfig)) -> Result<Self, Failure> {
+        let store = store_to_read(args).await?;
+        let (config, clock) = usual(args)?;
+        let mut settings = config.query.settings(&args.data_dir);
         settings.spill_dir = std::env::temp_dir().join(format!("daytwo-query-{}", std::process::id()));
         limits(&mut settings);
         let spill_dir = settings.spill_dir.clone();

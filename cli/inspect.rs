@@ -13,7 +13,7 @@ use crate::FolderArgs;
 /// `daytwo inspect …`.
 pub(crate) fn inspect(args: FolderArgs) -> Outcome {
     let found = runtime()?.block_on(async {
-        let store = store_to_read(&args.data_dir).await?;
+        let store = store_to_read(&args).await?;
         let found = described(&store.snapshot(), &store.status());
         store.close().await?;
         Ok::<Value, Failure>(found)

@@ -15,7 +15,7 @@ use serde_json::json;
 use super::client::Client;
 use super::folder::Folder;
 use super::{Failure, Outcome, emit, runtime, say, table};
-use crate::{Format, QueryArgs};
+use crate::{FolderArgs, Format, QueryArgs};
 
 /// `daytwo query …`.
 pub(crate) fn query(args: QueryArgs) -> Outcome {
@@ -54,7 +54,8 @@ async fn from_server(args: &QueryArgs) -> Result<(), Failure> {
 
 /// Opens the folder for reading and answers from it.
 async fn from_folder(data_dir: &Path, args: &QueryArgs) -> Result<(), Failure> {
-    let folder = Folder::open(data_dir, |_| {}).await?;
+    let place = FolderArgs { data_dir: data_dir.to_owned(), config: args.config.clone() };
+    let folder = Folder::open(&place, |_| {}).await?;
     let answered = answer(&folder.engine, args).await;
     folder.close().await?;
     answered

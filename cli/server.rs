@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use daytwo_collector::{Collector, OtlpReplay};
+use daytwo_collector::Collector;
 use daytwo_dashboards::{ALERTS_BYTES_MAX, Alerts, AppState, Parts, RateMeter, Readiness};
 use daytwo_query::{Correlator, QueryEngine};
 use daytwo_storage::{Clock, Store, SystemClock};
@@ -18,7 +18,7 @@ use tracing::info;
 use super::config::Config;
 use super::config::alerts::WebhookSection;
 use super::objectives::Objectives;
-use super::{Failure, signals};
+use super::{Failure, signals, store};
 use tasks::Tasks;
 
 /// How long running requests of the web port may take to finish once the server stops.
@@ -78,7 +78,7 @@ impl Server {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let started = clock.now();
         let (web, web_addr) = listen(config.dashboards.addr).await?;
-        let store = Store::open(config.storage.settings(), Arc::clone(&clock), Arc::new(OtlpReplay)).await?;
+        let store = store::open(config, Arc::clone(&clock)).await?;
         let collector = Collector::bind(config.collector.settings(), Arc::clone(&store), Arc::clone(&clock)).await?;
         let addresses = Addresses { grpc: collector.grpc_addr(), http: collector.http_addr(), web: web_addr };
         let correlator = Correlator::new(config.engine.settings(), Arc::clone(&clock));

@@ -12,7 +12,7 @@ use crate::FolderArgs;
 /// `daytwo verify …`: exit code 0 when everything is as written, 1 when not.
 pub(crate) fn verify(args: FolderArgs) -> Outcome {
     let (verified, holes) = runtime()?.block_on(async {
-        let store = store_to_read(&args.data_dir).await?;
+        let store = store_to_read(&args).await?;
         let verified = store.verify().await?;
         let holes = store.snapshot().holes;
         store.close().await?;
@@ -28,7 +28,7 @@ pub(crate) fn verify(args: FolderArgs) -> Outcome {
 /// `daytwo repair …`: opening finishes what a crash left (torn log, files of no commit); damaged files are set aside.
 pub(crate) fn repair(args: FolderArgs) -> Outcome {
     let report = runtime()?.block_on(async {
-        let store = store_to_mend(&args.data_dir).await?;
+        let store = store_to_mend(&args).await?;
         let verified = store.verify().await?;
         for (path, reason) in &verified.damaged {
             store.report_damaged(path, reason).await?;

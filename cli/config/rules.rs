@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use daytwo_dashboards::WEBHOOKS_MAX;
-use daytwo_storage::StorageConfig;
+use daytwo_storage::{Ack, S3Access, StorageConfig};
 
 use super::{ByteSize, Config, Problem, Span};
 use crate::cli::log;
@@ -71,6 +71,7 @@ fn storage(rules: &mut Rules, config: &Config) {
     );
     rules.time("storage.vacuum_after", storage.vacuum_after, Duration::ZERO, day);
     kept(rules, config);
+    in_store(rules, config);
     let fits = storage.flush_bytes.0 <= storage.buffer_bytes_max.0 / 2;
     rules.check(
         "storage.flush_bytes",
@@ -78,6 +79,37 @@ fn storage(rules: &mut Rules, config: &Config) {
         fits,
         "must be at most half of storage.buffer_bytes_max, so that spans are taken while others are flushed",
     );
+}
+
+fn in_store(rules: &mut Rules, config: &Config) {
+    let storage = &config.storage;
+    let (url, endpoint) = (&storage.object_store, &storage.object_endpoint);
+    let is_url = url.is_empty() || S3Access::parts(url).is_some();
+    rules.check(
+        "storage.object_store",
+        format!("{url:?}"),
+        is_url,
+        "must be an address like s3://bucket/prefix, or empty",
+    );
+    let is_open = endpoint.starts_with("http://");
+    let is_endpoint = endpoint.is_empty() || is_open || endpoint.starts_with("https://");
+    rules.check(
+        "storage.object_endpoint",
+        format!("{endpoint:?}"),
+        is_endpoint,
+        "must begin with https:// (or http://), or be empty",
+    );
+    let allowed = !is_open || storage.object_allow_http;
+    let rule = "spans would travel without encryption; use https://, or set storage.object_allow_http = true";
+    rules.check("storage.object_endpoint", format!("{endpoint:?}"), allowed, rule);
+    rules.size("storage.index_cache_bytes", storage.index_cache_bytes, MIB, 1 << 44);
+    let ack = Ack::named(&storage.ack);
+    rules.check("storage.ack", format!("{:?}", storage.ack), ack.is_some(), "must be \"local\" or \"object\"");
+    let has_store = ack != Some(Ack::Object) || !url.is_empty();
+    rules.check("storage.ack", "\"object\"", has_store, "needs storage.object_store");
+    let share = storage.retention_disk_percent;
+    let rule = "must be 0 with storage.object_store: a store of objects has no disk that runs full";
+    rules.check("storage.retention_disk_percent", share, url.is_empty() || share == 0, rule);
 }
 
 /// An hour is the least that is kept, for that is what files are by.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use daytwo_collector::CollectorConfig;
 use daytwo_query::{EngineConfig, QueryConfig};
-use daytwo_storage::StorageConfig;
+use daytwo_storage::{Ack, S3Access, StorageConfig};
 use serde::{Deserialize, Serialize};
 
 use super::alerts::AlertsSection;
@@ -41,6 +41,12 @@ pub(crate) struct StorageSection {
     pub(crate) retention_disk_percent: u8,
     pub(crate) scrub_interval: Span,
     pub(crate) scrub_bytes_per_second: ByteSize,
+    pub(crate) object_store: String,
+    pub(crate) object_endpoint: String,
+    pub(crate) object_region: String,
+    pub(crate) object_allow_http: bool,
+    pub(crate) index_cache_bytes: ByteSize,
+    pub(crate) ack: String,
     pub(crate) retention_by_service: BTreeMap<String, Span>,
 }
 
@@ -60,12 +66,30 @@ impl Default for StorageSection {
             retention_disk_percent: config.retention_disk_percent,
             scrub_interval: Span(config.scrub_interval),
             scrub_bytes_per_second: ByteSize(config.scrub_bytes_per_second),
+            object_store: String::new(),
+            object_endpoint: String::new(),
+            object_region: String::new(),
+            object_allow_http: false,
+            index_cache_bytes: ByteSize(config.index_cache_bytes),
+            ack: config.ack.name().to_owned(),
             retention_by_service: BTreeMap::new(),
         }
     }
 }
 
 impl StorageSection {
+    /// How the table's store of objects is reached, if it is in one; `environment` has the credentials.
+    pub(crate) fn object_access(&self, environment: Vec<(String, String)>) -> Option<S3Access> {
+        let access = S3Access {
+            url: self.object_store.clone(),
+            endpoint: self.object_endpoint.clone(),
+            region: self.object_region.clone(),
+            allow_http: self.object_allow_http,
+            environment,
+        };
+        (!access.url.is_empty()).then_some(access)
+    }
+
     /// What the store is given.
     pub(crate) fn settings(&self) -> StorageConfig {
         StorageConfig {
@@ -81,6 +105,8 @@ impl StorageSection {
             retention_disk_percent: self.retention_disk_percent,
             scrub_interval: self.scrub_interval.0,
             scrub_bytes_per_second: self.scrub_bytes_per_second.0,
+            index_cache_bytes: self.index_cache_bytes.0,
+            ack: Ack::named(&self.ack).unwrap_or_default(),
             retention_by_service: self.retention_by_service.iter().map(|(name, age)| (name.clone(), age.0)).collect(),
             ..StorageConfig::default()
         }
@@ -308,6 +334,24 @@ pub(super) const KEYS: &[(&str, &str, &str)] = &[
         "How often every file is read and compared with the hash it was written with; 0 never does.",
     ),
     ("storage", "scrub_bytes_per_second", "How fast files are read for that, at most; 0 reads none."),
+    (
+        "storage",
+        "object_store",
+        "Where the table is instead of data_dir: an S3-compatible store, as in s3://bucket/prefix; empty for data_dir.\ndata_dir keeps the write-ahead log and what is on its way. Credentials come from the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, ...).",
+    ),
+    ("storage", "object_endpoint", "Address of the store, as in https://minio.example:9000; empty for Amazon's."),
+    ("storage", "object_region", "Region of the bucket; empty for AWS_REGION, else us-east-1."),
+    ("storage", "object_allow_http", "Whether the store may be spoken to without encryption."),
+    (
+        "storage",
+        "index_cache_bytes",
+        "Disk below data_dir/cache for copies of the indexes of a table in a store. Larger: fewer requests for lookups.",
+    ),
+    (
+        "storage",
+        "ack",
+        "When an export is acknowledged: \"local\", once it is in the write-ahead log on the disk of data_dir; \"object\", once it is in the store.\nWith \"object\" a lost disk loses nothing; an acknowledgement takes up to half a second longer, and each round is a request that costs.",
+    ),
     (
         "storage",
         "retention_by_service",

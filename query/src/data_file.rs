@@ -3,27 +3,31 @@
 //! Scans and lookups share these. Everything read from a file is untrusted: parquet-rs can panic on damaged
 //! bytes, so each entry point here turns a panic into a [`Fault`] that names the file.
 
+mod ahead;
 mod cache;
 mod indexes;
 mod prints;
 mod reader;
+mod source;
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::RecordBatch;
+use daytwo_storage::DataFiles;
 use daytwo_storage::schema::col;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
+};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 
 pub(crate) use cache::FileCache;
 pub(crate) use indexes::{IndexCache, Indexed, selection, within_row_groups};
 pub(crate) use prints::RowGroupPrints;
 pub(crate) use reader::{ReaderFactory, Suspects};
+pub(crate) use source::{Reads, Source};
 
 use crate::spans;
 
@@ -49,12 +53,12 @@ pub(crate) struct OpenFile {
 }
 
 impl OpenFile {
-    /// Opens `path` below `table_dir` and reads its footer and page index.
-    fn open(table_dir: &Path, path: &str) -> Result<Self, Fault> {
+    /// Opens `path`, of `size_bytes`, and reads its footer and page index.
+    fn open(files: &DataFiles, path: &str, size_bytes: u64) -> Result<Self, Fault> {
         let fault = |reason: String| Fault { path: path.to_owned(), reason };
-        let file = File::open(table_dir.join(path)).map_err(|error| fault(format!("cannot be opened: {error}")))?;
-        let source = Source { file: Arc::new(file), read: Arc::default() };
-        let arrow = guarded(|| read_footer(&source)).map_err(fault)?;
+        let reader = files.open(path, size_bytes).map_err(|error| fault(format!("cannot be opened: {error}")))?;
+        let source = Source::new(reader);
+        let arrow = guarded(|| read_footer(&source.with_end()?)).map_err(fault)?;
         let footer_bytes = arrow.metadata().memory_size() as u64;
         let row_groups = (0..arrow.metadata().num_row_groups()).map(|_| RowGroupPrints::default()).collect();
         Ok(Self { path: path.to_owned(), source, arrow, footer_bytes, row_groups, last_used: AtomicU64::new(0) })
@@ -80,15 +84,34 @@ impl OpenFile {
         &self.row_groups
     }
 
-    /// A reader of the file in the columns of SQL.
-    pub(crate) fn reader(&self) -> ParquetRecordBatchReaderBuilder<Source> {
-        self.counting_reader(&Arc::default())
+    /// A reader of these rows and columns that adds what it reads to `reads`. From a store everything that it will want is
+    /// fetched first, with as few requests as pays.
+    pub(crate) fn selecting_reader(
+        &self,
+        row_groups: Vec<usize>,
+        selection: RowSelection,
+        mask: ProjectionMask,
+        reads: &Arc<Reads>,
+    ) -> parquet::errors::Result<ParquetRecordBatchReaderBuilder<Source>> {
+        let source = self.source.counting(reads);
+        let source = if source.is_remote() {
+            source.with_ahead(&ahead::wanted(self.metadata(), &row_groups, Some(&selection), &mask))?
+        } else {
+            source
+        };
+        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(source, self.arrow.clone());
+        Ok(reader.with_row_groups(row_groups).with_row_selection(selection).with_projection(mask))
     }
 
-    /// A reader that adds the bytes it reads to `read`.
-    pub(crate) fn counting_reader(&self, read: &Arc<AtomicU64>) -> ParquetRecordBatchReaderBuilder<Source> {
-        let source = Source { file: Arc::clone(&self.source.file), read: Arc::clone(read) };
-        ParquetRecordBatchReaderBuilder::new_with_metadata(source, self.arrow.clone())
+    /// A reader of one row group, which from a store is fetched first.
+    pub(crate) fn whole_row_group(
+        &self,
+        row_group: usize,
+        mask: ProjectionMask,
+    ) -> parquet::errors::Result<ParquetRecordBatchReaderBuilder<Source>> {
+        let source = self.source.with_row_group(self.metadata(), row_group, &mask)?;
+        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(source, self.arrow.clone());
+        Ok(reader.with_row_groups(vec![row_group]).with_projection(mask))
     }
 
     /// Runs `read` over this file; an error or a panic of parquet-rs becomes a fault of this file.
@@ -99,9 +122,10 @@ impl OpenFile {
     /// Reads the whole file and throws the rows away: the way to learn whether it is sound.
     pub(crate) fn verify(&self) -> Result<(), Fault> {
         self.guarded(|| {
-            let reader = self.reader().build()?;
-            for batch in reader {
-                let _: RecordBatch = batch.map_err(parquet::errors::ParquetError::from)?;
+            for row_group in 0..self.metadata().num_row_groups() {
+                for batch in self.whole_row_group(row_group, ProjectionMask::all())?.build()? {
+                    let _: RecordBatch = batch.map_err(parquet::errors::ParquetError::from)?;
+                }
             }
             Ok(())
         })
@@ -115,7 +139,7 @@ impl OpenFile {
 
     /// Whether the file has been removed from the disk.
     fn is_gone(&self) -> bool {
-        self.source.file.metadata().is_ok_and(|metadata| std::os::unix::fs::MetadataExt::nlink(&metadata) == 0)
+        self.source.is_gone()
     }
 
     fn touch(&self, tick: u64) {
@@ -155,60 +179,4 @@ pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
     format!("reading it failed: {}", text.unwrap_or_else(|| "panic".to_owned()))
-}
-
-/// A file's bytes, read by position so that any number of readers share one descriptor.
-#[derive(Debug, Clone)]
-pub(crate) struct Source {
-    file: Arc<File>,
-    /// Bytes read through this handle.
-    read: Arc<AtomicU64>,
-}
-
-impl Source {
-    /// The `length` bytes from `start`.
-    pub(crate) fn bytes_at(&self, start: u64, length: usize) -> std::io::Result<bytes::Bytes> {
-        let end = start.checked_add(length as u64);
-        if end.is_none_or(|end| end > parquet::file::reader::Length::len(self)) {
-            return Err(std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "the file is shorter than it says"));
-        }
-        let mut buffer = vec![0_u8; length];
-        self.file.read_exact_at(&mut buffer, start)?;
-        self.read.fetch_add(length as u64, Ordering::Relaxed);
-        Ok(buffer.into())
-    }
-}
-
-impl parquet::file::reader::Length for Source {
-    fn len(&self) -> u64 {
-        self.file.metadata().map_or(0, |metadata| metadata.len())
-    }
-}
-
-impl parquet::file::reader::ChunkReader for Source {
-    type T = std::io::BufReader<Cursor>;
-
-    fn get_read(&self, start: u64) -> parquet::errors::Result<Self::T> {
-        Ok(std::io::BufReader::new(Cursor { source: self.clone(), at: start }))
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<bytes::Bytes> {
-        Ok(self.bytes_at(start, length)?)
-    }
-}
-
-/// A reader with a position of its own over a shared descriptor.
-#[derive(Debug)]
-pub(crate) struct Cursor {
-    source: Source,
-    at: u64,
-}
-
-impl std::io::Read for Cursor {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let read = self.source.file.read_at(buffer, self.at)?;
-        self.source.read.fetch_add(read as u64, Ordering::Relaxed);
-        self.at = self.at.saturating_add(read as u64);
-        Ok(read)
-    }
 }

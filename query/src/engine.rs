@@ -82,8 +82,11 @@ pub struct LookupStats {
     pub files_scanned: u64,
     /// Bytes read from the files' indexes.
     pub index_bytes: u64,
-    /// Bytes read from data files, as they are stored.
+    /// Bytes read from data files, as they are stored; from a store of objects with what lies between them, where that saves a
+    /// request.
     pub data_bytes: u64,
+    /// Reads of data files: of a store of objects, requests.
+    pub data_requests: u64,
     /// Time from the question to the answer, in milliseconds.
     pub elapsed_ms: f64,
 }
@@ -151,19 +154,27 @@ impl QueryEngine {
         let mut missing = Vec::new();
         for fault in faults {
             self.cache.forget(&fault.path);
-            if let Err(error) = self.store.report_damaged(&fault.path, &fault.reason).await {
+            let reported = self.store.report_damaged(&fault.path, &fault.reason).await;
+            let state = match &reported {
+                // A store that gives no answer damages nothing.
+                Ok(false) | Err(_) if self.store.is_remote() => "cannot be read now",
+                _ => "is damaged",
+            };
+            if let Err(error) = reported {
                 tracing::warn!(path = fault.path, %error, "a damaged file could not be set aside");
             }
-            missing.push(format!("data file {} is damaged and was left out: {}", fault.path, fault.reason));
+            missing.push(format!("data file {} {state} and was left out: {}", fault.path, fault.reason));
         }
         missing
     }
 
     /// Which of the files at `paths` cannot be read, by reading them to the end.
     pub(crate) async fn verify(&self, snapshot: &Snapshot, paths: Vec<String>) -> Vec<Fault> {
-        let (cache, table_dir) = (Arc::clone(&self.cache), snapshot.table_dir.clone());
+        let (cache, snapshot) = (Arc::clone(&self.cache), snapshot.clone());
         let verify = move || {
-            let fault = |path: &String| match cache.open(&table_dir, path) {
+            let size_of =
+                |path: &String| snapshot.files.iter().find(|file| file.path == *path).map(|file| file.size_bytes);
+            let fault = |path: &String| match cache.open(&snapshot.data, path, size_of(path).unwrap_or(0)) {
                 Ok(file) => file.verify().err(),
                 Err(fault) => Some(fault),
             };

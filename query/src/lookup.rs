@@ -3,7 +3,6 @@
 //! not stored touches no data file.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
@@ -15,7 +14,7 @@ use daytwo_storage::{DataFile, Snapshot, SpanId, Store, TraceId};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::RowSelection;
 
-use crate::data_file::{Fault, FileCache, Indexed, OpenFile, within_row_groups};
+use crate::data_file::{Fault, FileCache, Indexed, OpenFile, Reads, within_row_groups};
 use crate::engine::{LookupStats, QueryEngine, elapsed_ms};
 use crate::{QueryError, Result, spans};
 
@@ -72,7 +71,7 @@ impl QueryEngine {
             let (indexed, index_bytes) = indexes.of(&snapshot, &store);
             let keys = TraceKeys::of(&traces);
             let files = Files { snapshot: &snapshot, indexed, store: &store, cache: &cache };
-            Search { traces: &traces, keys, columns, rows_max, index_bytes, data_bytes: Arc::default() }.run(&files)
+            Search { traces: &traces, keys, columns, rows_max, index_bytes, reads: Arc::default() }.run(&files)
         };
         let found = self.blocking(slot, search).await??;
         let mut partial = holes;
@@ -104,7 +103,7 @@ struct Search<'a> {
     columns: SchemaRef,
     rows_max: usize,
     index_bytes: u64,
-    data_bytes: Arc<AtomicU64>,
+    reads: Arc<Reads>,
 }
 
 impl Search<'_> {
@@ -130,7 +129,8 @@ impl Search<'_> {
             files_total: all.len() as u64,
             files_scanned,
             index_bytes: self.index_bytes,
-            data_bytes: self.data_bytes.load(Ordering::Relaxed),
+            data_bytes: self.reads.bytes(),
+            data_requests: self.reads.requests(),
             elapsed_ms: 0.0,
         };
         Ok(Found { batch, truncated: rows.count > self.rows_max, stats, faults })
@@ -173,7 +173,7 @@ impl Search<'_> {
         if found.runs.is_empty() {
             return Ok(false);
         }
-        let file = files.cache.open(&files.snapshot.table_dir, &data_file.path)?;
+        let file = files.cache.open(&files.snapshot.data, &data_file.path, data_file.size_bytes)?;
         let lengths = file.metadata().row_groups().iter().map(|group| u32::try_from(group.num_rows()).unwrap_or(0));
         let (row_groups, selection) = within_row_groups(&found.runs, lengths, self.room(rows));
         self.read(&file, data_file, row_groups, selection, rows)?;
@@ -182,7 +182,7 @@ impl Search<'_> {
 
     /// As [`Search::in_file`], by the trace ids in the file itself.
     fn in_unindexed(&self, files: &Files<'_>, data_file: &DataFile, rows: &mut Rows) -> Result<bool, Fault> {
-        let file = files.cache.open(&files.snapshot.table_dir, &data_file.path)?;
+        let file = files.cache.open(&files.snapshot.data, &data_file.path, data_file.size_bytes)?;
         let mut scanned = false;
         for (row_group, prints) in file.row_groups().iter().enumerate() {
             let room = self.room(rows);
@@ -209,8 +209,7 @@ impl Search<'_> {
     ) -> Result<(), Fault> {
         let reader = || {
             let batch_rows = selection.row_count().max(1);
-            let reader = file.counting_reader(&self.data_bytes).with_row_groups(row_groups);
-            let reader = reader.with_row_selection(selection).with_projection(self.mask(file));
+            let reader = file.selecting_reader(row_groups, selection, self.mask(file), &self.reads)?;
             reader.with_batch_size(batch_rows).build()?.collect::<Result<Vec<_>, _>>().map_err(Into::into)
         };
         let batches = file.guarded(reader)?;

@@ -10,7 +10,6 @@ mod pruning;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
@@ -34,7 +33,7 @@ use daytwo_storage::index::Run;
 use daytwo_storage::schema::col;
 use daytwo_storage::{DataFile, Snapshot};
 
-use crate::data_file::{FileCache, ReaderFactory, Suspects, selection};
+use crate::data_file::{FileCache, ReaderFactory, Reads, Suspects, selection};
 use crate::spans;
 
 pub(crate) use indexed::Indexes;
@@ -55,7 +54,7 @@ pub(crate) struct SpanTable {
     suspects: Arc<Suspects>,
     rows: Rows,
     indexes: Option<Indexes>,
-    bytes_read: Arc<AtomicU64>,
+    reads: Arc<Reads>,
 }
 
 /// Rows of files that count, by path; of other files all do.
@@ -68,7 +67,7 @@ impl SpanTable {
             let sound = snapshot.files.iter().filter(|file| !without.contains(&file.path)).cloned();
             snapshot.files = Arc::new(sound.collect());
         }
-        Self { snapshot, cache, suspects: Arc::default(), rows: Rows::new(), indexes: None, bytes_read: Arc::default() }
+        Self { snapshot, cache, suspects: Arc::default(), rows: Rows::new(), indexes: None, reads: Arc::default() }
     }
 
     /// The same, of some files only these rows.
@@ -81,9 +80,9 @@ impl SpanTable {
         Self { indexes: Some(indexes), ..self }
     }
 
-    /// Bytes read from data files so far.
-    pub(crate) fn bytes_read(&self) -> u64 {
-        self.bytes_read.load(Ordering::Relaxed)
+    /// What was read of data files so far.
+    pub(crate) fn reads(&self) -> &Reads {
+        &self.reads
     }
 
     /// The files that were being read when a query over this table failed.
@@ -113,10 +112,10 @@ impl SpanTable {
         }
         let mut source = ParquetSource::new(file_columns()).with_pushdown_filters(true).with_reorder_filters(true);
         source = source.with_parquet_file_reader_factory(Arc::new(ReaderFactory::new(
-            self.snapshot.table_dir.clone(),
+            self.snapshot.data.clone(),
             Arc::clone(&self.cache),
             Arc::clone(&self.suspects),
-            Arc::clone(&self.bytes_read),
+            Arc::clone(&self.reads),
         )));
         if let Some(predicate) = &request.predicate {
             source = source.with_predicate(Arc::clone(predicate));

@@ -3,7 +3,6 @@
 //! Holding the table's lock makes a commit the only one. What follows a commit is done here, once for all: readers see the
 //! new list, batches leave the buffer, segments of the log and replaced files become free to go.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::{Mutex, MutexGuard};
@@ -11,24 +10,29 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::ballast::Ballast;
 use crate::buffer::Buffer;
 use crate::failpoint::{Point, pass};
-use crate::fs::Fs;
+use crate::flush::stopped;
 use crate::index::{Indexes, Keeper};
+use crate::object::StoredRounds;
 use crate::parquet::writer::NewFile;
+use crate::place::Place;
 use crate::table::{Purpose, Settled, Table, Transaction};
 use crate::vacuum::Vacuum;
+use crate::wal::health::Health;
 use crate::wal::retention::Segments;
 use crate::{Clock, DataFile, Result, StorageError};
 
 /// What a commit touches.
 #[derive(Debug)]
 pub(crate) struct Committer {
-    pub(crate) fs: Fs,
+    pub(crate) place: Place,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) buffer: Arc<Buffer>,
     pub(crate) segments: Arc<Segments>,
+    pub(crate) rounds: Option<Arc<StoredRounds>>,
     pub(crate) vacuum: Arc<Vacuum>,
     pub(crate) ballast: Arc<Ballast>,
     pub(crate) keeper: Arc<Keeper>,
+    pub(crate) health: Arc<Health>,
     table: Mutex<Table>,
 }
 
@@ -36,16 +40,18 @@ impl Committer {
     /// The committer of a table.
     #[expect(clippy::too_many_arguments, reason = "one call site; they are what a commit touches")]
     pub(crate) fn new(
-        fs: Fs,
+        place: Place,
         clock: Arc<dyn Clock>,
         buffer: Arc<Buffer>,
         segments: Arc<Segments>,
+        rounds: Option<Arc<StoredRounds>>,
         vacuum: Arc<Vacuum>,
         ballast: Arc<Ballast>,
         keeper: Arc<Keeper>,
+        health: Arc<Health>,
         table: Table,
     ) -> Self {
-        Self { fs, clock, buffer, segments, vacuum, ballast, keeper, table: Mutex::new(table) }
+        Self { place, clock, buffer, segments, rounds, vacuum, ballast, keeper, health, table: Mutex::new(table) }
     }
 
     /// The table, once it is known how the last commit ended.
@@ -55,9 +61,9 @@ impl Committer {
     pub(crate) async fn lock(&self) -> Result<MutexGuard<'_, Table>> {
         let mut table = self.table.lock().await;
         match table.settle().await? {
-            // Whether it is on disk is not known, so nothing that it replaces may go yet.
-            Some(Settled::Stands(transaction)) => self.stands(&table, &transaction, false),
-            Some(Settled::Failed(transaction)) => self.discard(&table, &transaction.adds),
+            // Whether it is on a local disk is not known, so nothing that it replaces may go yet.
+            Some(Settled::Stands(transaction)) => self.stands(&table, &transaction, self.place.is_remote()),
+            Some(Settled::Failed(transaction)) => self.discard(transaction.adds).await,
             None => {}
         }
         Ok(table)
@@ -79,8 +85,11 @@ impl Committer {
                 Ok(())
             }
             Err(error) => {
+                if let Some(reason) = table.fenced() {
+                    self.health.refuse_writes(reason.to_owned());
+                }
                 if !table.is_unsettled() {
-                    self.discard(table, &transaction.adds);
+                    self.discard(transaction.adds.clone()).await;
                 }
                 Err(error)
             }
@@ -88,8 +97,42 @@ impl Committer {
     }
 
     /// Removes files that no commit names.
-    pub(crate) fn discard(&self, table: &Table, new: &[NewFile]) {
-        remove_uncommitted(&self.fs, self.keeper.indexes(), table.dir(), new);
+    pub(crate) async fn discard(&self, new: Vec<NewFile>) {
+        let (place, indexes) = (self.place.clone(), self.keeper.indexes().clone());
+        let removed = tokio::task::spawn_blocking(move || remove_uncommitted(&place, &indexes, &new)).await;
+        if let Err(error) = removed.map_err(|error| stopped(&error)) {
+            tracing::warn!(%error, "uncommitted files are left");
+        }
+    }
+
+    /// Looks whether others have written to a table in a store: another server that took it over, another engine.
+    ///
+    /// # Errors
+    /// As [`Committer::lock`], and [`StorageError::ReadOnly`] when another server has it.
+    pub(crate) async fn look_for_others(&self) -> Result<()> {
+        if !self.place.is_remote() {
+            return Ok(());
+        }
+        let mut table = self.lock().await?;
+        self.catch_up(&mut table).await
+    }
+
+    /// Follows what others have committed to a table in a store. Before a file counts as missing: it may have been replaced.
+    ///
+    /// # Errors
+    /// As [`Committer::look_for_others`].
+    pub(crate) async fn catch_up(&self, table: &mut Table) -> Result<()> {
+        if !self.place.is_remote() {
+            return Ok(());
+        }
+        let followed = table.follow_others().await;
+        if let Some(reason) = table.fenced() {
+            self.health.refuse_writes(reason.to_owned());
+        }
+        if followed? {
+            self.buffer.committed(None, table.files().to_vec(), true);
+        }
+        Ok(())
     }
 
     /// Takes files that cannot be read out of the log. When that fails, the next open does it.
@@ -105,14 +148,18 @@ impl Committer {
         pass(Point::CommitDone);
         self.buffer.committed(transaction.watermark, table.files().to_vec(), removes);
         pass(Point::CommitVisible);
-        transaction.adds.iter().for_each(|new| self.keeper.want_missing(std::slice::from_ref(&new.file)));
+        self.keeper.look_at(transaction.adds.iter().map(|new| new.file.clone()));
         // A damaged file goes to quarantine.
         if transaction.purpose != Purpose::Damage {
             self.vacuum.take(&transaction.removes, self.clock.now(), self.buffer.generation());
         }
         if durable {
             self.vacuum.commits_are_durable();
-            transaction.watermark.inspect(|&watermark| self.segments.cover(watermark));
+            match (&self.rounds, transaction.watermark) {
+                (Some(rounds), Some(watermark)) => rounds.cover(watermark),
+                (None, Some(watermark)) => self.segments.cover(watermark),
+                (_, None) => {}
+            }
         }
     }
 
@@ -125,9 +172,9 @@ impl Committer {
 }
 
 /// Files that no commit names; one that cannot be removed now is removed at the next open.
-pub(crate) fn remove_uncommitted(fs: &Fs, indexes: &Indexes, table_dir: &Path, new: &[NewFile]) {
+pub(crate) fn remove_uncommitted(place: &Place, indexes: &Indexes, new: &[NewFile]) {
     for file in new {
-        let removed = fs.remove(&table_dir.join(&file.file.path)).and_then(|()| indexes.remove(&file.file.path));
+        let removed = place.remove(&file.file.path).and_then(|()| indexes.remove(&file.file.path));
         if let Err(error) = removed {
             tracing::warn!(path = %file.file.path, %error, "an uncommitted file is left");
         }

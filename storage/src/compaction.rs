@@ -10,12 +10,11 @@ mod merge;
 mod plan;
 mod source;
 
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::committer::{Committer, remove_uncommitted};
+use crate::committer::Committer;
 use crate::failpoint::{Point, hit, pass};
 use crate::flush::stopped;
 use crate::partition::hour_end;
@@ -132,7 +131,7 @@ impl Compactor {
     /// What kept the new file or the commit from being written; the old files stay.
     pub(crate) async fn run(&self) -> Result<Outcome> {
         let _one_at_a_time = self.merging.lock().await;
-        let (inputs, table_dir) = {
+        let inputs = {
             let table = self.committer.lock().await?;
             let now = self.committer.clock.now();
             if self.is_still_idle(table.version(), now) {
@@ -146,21 +145,21 @@ impl Compactor {
                 return Ok(Outcome::Idle);
             };
             let inputs = chosen.into_iter().map(|file| source::Input { hash: table.content_hash(&file.path), file });
-            (inputs.collect::<Vec<_>>(), table.dir().to_owned())
+            inputs.collect::<Vec<_>>()
         };
         hit(Point::MergeBegin)?;
-        let outcome = self.merge(inputs, table_dir).await;
+        let outcome = self.merge(inputs).await;
         if outcome.is_err() && !self.cancelled.load(Ordering::Relaxed) {
             self.counters.failures.fetch_add(1, Ordering::Relaxed);
         }
         outcome
     }
 
-    async fn merge(&self, inputs: Vec<source::Input>, table_dir: PathBuf) -> Result<Outcome> {
-        let (fs, policy, cancelled) = (self.committer.fs.clone(), self.policy, Arc::clone(&self.cancelled));
+    async fn merge(&self, inputs: Vec<source::Input>) -> Result<Outcome> {
+        let (place, policy, cancelled) = (self.committer.place.clone(), self.policy, Arc::clone(&self.cancelled));
         let removes: Vec<DataFile> = inputs.iter().map(|input| input.file.clone()).collect();
-        let (indexes, folder) = (self.committer.keeper.indexes().clone(), table_dir.clone());
-        let work = move || merge::merge(&fs, &indexes, &folder, &inputs, policy, &cancelled);
+        let indexes = self.committer.keeper.indexes().clone();
+        let work = move || merge::merge(&place, &indexes, &inputs, policy, &cancelled);
         let merged = match tokio::task::spawn_blocking(work).await.map_err(|error| stopped(&error))? {
             Ok(merged) => merged,
             Err(merge::Failure::Input(Unreadable { path, reason })) => return Ok(Outcome::Damaged { path, reason }),
@@ -171,16 +170,15 @@ impl Compactor {
             Err(merge::Failure::Cancelled) => return Ok(Outcome::Idle),
             Err(merge::Failure::Output(error)) => return Err(error),
         };
-        self.commit(removes, merged, &table_dir).await
+        self.commit(removes, merged).await
     }
 
-    async fn commit(&self, removes: Vec<DataFile>, merged: Merged, table_dir: &Path) -> Result<Outcome> {
+    async fn commit(&self, removes: Vec<DataFile>, merged: Merged) -> Result<Outcome> {
         pass(Point::MergeWritten);
         let mut table = match self.committer.lock().await {
             Ok(table) => table,
             Err(error) => {
-                let (fs, indexes) = (&self.committer.fs, self.committer.keeper.indexes());
-                remove_uncommitted(fs, indexes, table_dir, std::slice::from_ref(&merged.new));
+                self.committer.discard(vec![merged.new]).await;
                 return Err(error);
             }
         };

@@ -4,6 +4,31 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// When a request is answered as stored.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Ack {
+    /// Once it is in the write-ahead log, on the disk of the data folder.
+    #[default]
+    Local,
+    /// Once it is in the store of objects that the table is in.
+    Object,
+}
+
+impl Ack {
+    /// As configurations call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Object => "object",
+        }
+    }
+
+    /// The one of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Local, Self::Object].into_iter().find(|ack| ack.name() == name)
+    }
+}
+
 /// Settings of the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StorageConfig {
@@ -35,6 +60,12 @@ pub struct StorageConfig {
     pub scrub_interval: Duration,
     /// Bytes a second that are read for it at most.
     pub scrub_bytes_per_second: u64,
+    /// Bytes of the local copies of sidecars of a table in a store.
+    pub index_cache_bytes: u64,
+    /// When a request is answered as stored; [`Ack::Object`] needs a store of objects.
+    pub ack: Ack,
+    /// With [`Ack::Object`], how long requests are gathered for one round.
+    pub ack_linger: Duration,
 }
 
 impl StorageConfig {
@@ -61,6 +92,9 @@ impl Default for StorageConfig {
             retention_disk_percent: 0,
             scrub_interval: Duration::from_secs(7 * 86_400),
             scrub_bytes_per_second: 19 << 20,
+            index_cache_bytes: 1 << 30,
+            ack: Ack::Local,
+            ack_linger: Duration::from_millis(200),
         }
     }
 }

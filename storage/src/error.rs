@@ -67,6 +67,14 @@ pub enum StorageError {
         #[source]
         source: std::io::Error,
     },
+    /// The store of objects cannot hold a table: its address makes no sense, or it lacks what commits need.
+    #[error("cannot keep the table in {store}: {reason}")]
+    Unfit {
+        /// How the store is called.
+        store: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The Delta table cannot be read or written.
     #[error("cannot {action} the Delta table")]
     Table {
@@ -96,6 +104,7 @@ impl StorageError {
             Self::TooLarge { .. }
             | Self::Locked { .. }
             | Self::Corrupt { .. }
+            | Self::Unfit { .. }
             | Self::Table { .. }
             | Self::Arrow(_)
             | Self::Parquet(_) => false,

@@ -5,17 +5,16 @@
 //! either files that no commit names, which the next open removes, or a WAL whose requests the watermark covers.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::buffer::{Buffered, Pending};
 use crate::committer::{Committer, remove_uncommitted};
 use crate::failpoint::{Point, hit};
-use crate::fs::Fs;
 use crate::index::Indexes;
 use crate::parquet::writer::{self, NewFile};
 use crate::partition::{self, FileName};
+use crate::place::Place;
 use crate::table::{Purpose, Table, Transaction};
 use crate::{Result, StorageError};
 
@@ -52,14 +51,14 @@ impl Flusher {
     async fn write_and_commit(&self, table: &mut Table, pending: Pending) -> Result<()> {
         let watermark = Some(pending.watermark);
         hit(Point::FlushBegin)?;
-        let adds = self.write_files(table.dir().to_owned(), pending).await?;
+        let adds = self.write_files(table.place().clone(), pending).await?;
         let transaction = Transaction { purpose: Purpose::Flush, adds, removes: Vec::new(), watermark };
         self.committer.commit(table, &transaction).await
     }
 
-    async fn write_files(&self, table_dir: PathBuf, pending: Pending) -> Result<Vec<NewFile>> {
-        let (fs, indexes) = (self.committer.fs.clone(), self.committer.keeper.indexes().clone());
-        let write = move || write_partitions(&fs, &indexes, &table_dir, &pending.batches);
+    async fn write_files(&self, place: Place, pending: Pending) -> Result<Vec<NewFile>> {
+        let indexes = self.committer.keeper.indexes().clone();
+        let write = move || write_partitions(&place, &indexes, &pending.batches);
         tokio::task::spawn_blocking(write).await.map_err(|error| stopped(&error))?
     }
 }
@@ -69,17 +68,17 @@ pub(crate) fn stopped(error: &tokio::task::JoinError) -> StorageError {
 }
 
 /// One file for each hour of reception.
-fn write_partitions(fs: &Fs, indexes: &Indexes, table_dir: &Path, batches: &[Buffered]) -> Result<Vec<NewFile>> {
+fn write_partitions(place: &Place, indexes: &Indexes, batches: &[Buffered]) -> Result<Vec<NewFile>> {
     let mut hours: BTreeMap<String, Vec<&Buffered>> = BTreeMap::new();
     for buffered in batches {
         hours.entry(partition::received_hour(buffered.received)).or_default().push(buffered);
     }
     let mut new = Vec::with_capacity(hours.len());
     for (hour, batches) in hours {
-        match write_partition(fs, indexes, table_dir, &hour, &batches) {
+        match write_partition(place, indexes, &hour, &batches) {
             Ok(file) => new.push(file),
             Err(error) => {
-                remove_uncommitted(fs, indexes, table_dir, &new);
+                remove_uncommitted(place, indexes, &new);
                 return Err(error);
             }
         }
@@ -87,11 +86,11 @@ fn write_partitions(fs: &Fs, indexes: &Indexes, table_dir: &Path, batches: &[Buf
     Ok(new)
 }
 
-fn write_partition(fs: &Fs, indexes: &Indexes, table_dir: &Path, hour: &str, batches: &[&Buffered]) -> Result<NewFile> {
+fn write_partition(place: &Place, indexes: &Indexes, hour: &str, batches: &[&Buffered]) -> Result<NewFile> {
     let first_seq = batches.first().map_or(0, |buffered| buffered.seq);
     let last_seq = batches.last().map_or(0, |buffered| buffered.seq);
     let path = FileName { merged: false, first_seq, last_seq }.path(hour, rand::random());
-    let (new, index) = writer::write(fs, table_dir, &path, hour, batches)?;
+    let (new, index) = writer::write(place, &path, hour, batches)?;
     // The spans are what counts: an index that cannot be written now is made from the file later.
     if let Err(error) = indexes.write(&new, index) {
         tracing::warn!(path = %new.file.path, %error, "a file is committed without its index");

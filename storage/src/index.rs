@@ -4,6 +4,7 @@
 //! `<data_dir>/index/<received_hour>/<file stem>.idx` lies outside the Delta table's folder, where other engines'
 //! VACUUM does not look. It can be made from the data file at any time: a missing, damaged or older one is made again in
 //! the background, and until then questions are answered by the data file itself. Losing one is never losing data.
+//! Those of a table in a store lie there, under the same names, and are read through local copies.
 //!
 //! - `builder` gathers a sidecar in one pass over the rows; `merge` makes one of several without reading rows;
 //! - `table` holds keys and runs in checked blocks, `filter` says which files have a trace, `catalogue` lists names;
@@ -25,7 +26,9 @@ mod term;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub use catalogue::{Catalogue, Names, OperationName, VersionName};
 pub use file::{Block, FileIndex, Found, TraceKeys};
@@ -38,6 +41,7 @@ pub(crate) use keeper::Keeper;
 pub(crate) use tail::BLOCK_ROWS;
 
 use crate::fs::{Fs, FsFile, TEMPORARY_SUFFIX, parent, temporary_name};
+use crate::object::Sidecars;
 use crate::parquet::writer::NewFile;
 use crate::{DataFile, Result};
 use merge::Input;
@@ -71,12 +75,19 @@ pub(crate) fn size_of_built<'a>(batches: impl IntoIterator<Item = &'a crate::Spa
 pub struct Indexes {
     fs: Fs,
     folder: PathBuf,
+    /// Of a table in a store; `folder` holds copies then.
+    store: Option<Arc<Sidecars>>,
 }
 
 impl Indexes {
     /// The sidecars below `data_dir`.
     pub(crate) fn new(fs: Fs, data_dir: &Path) -> Self {
-        Self { fs, folder: data_dir.join(FOLDER) }
+        Self { fs, folder: data_dir.join(FOLDER), store: None }
+    }
+
+    /// The sidecars of a table in a store.
+    pub(crate) fn in_store(fs: Fs, sidecars: Arc<Sidecars>) -> Self {
+        Self { fs, folder: sidecars.folder().to_owned(), store: Some(sidecars) }
     }
 
     /// The sidecar of a data file.
@@ -127,7 +138,15 @@ impl Indexes {
     /// # Errors
     /// [`crate::StorageError::Io`] when it is there and cannot be removed; the next open removes it.
     pub(crate) fn remove(&self, path: &str) -> Result<()> {
-        self.fs.remove(&self.path_of(path))
+        match &self.store {
+            None => self.fs.remove(&self.path_of(path)),
+            Some(store) => store.remove(&name_of(path)),
+        }
+    }
+
+    /// Removes the folder of a sidecar if nothing is in it.
+    pub(crate) fn tidy(&self, path: &str) {
+        self.fs.remove_dir_if_empty(parent(&self.path_of(path)));
     }
 
     /// Removes what belongs to none of `files`; returns how many there were.
@@ -135,7 +154,13 @@ impl Indexes {
     /// # Errors
     /// [`crate::StorageError::Io`] when a folder cannot be listed or a file not removed.
     pub(crate) fn remove_strays(&self, files: &[DataFile]) -> Result<usize> {
-        let wanted: std::collections::HashSet<PathBuf> = files.iter().map(|file| self.path_of(&file.path)).collect();
+        if let Some(store) = &self.store {
+            let wanted: HashSet<String> = files.iter().map(|file| name_of(&file.path)).collect();
+            let strays: Vec<String> = store.names()?.into_iter().filter(|name| !wanted.contains(name)).collect();
+            strays.iter().try_for_each(|name| store.remove(name))?;
+            return Ok(strays.len());
+        }
+        let wanted: HashSet<PathBuf> = files.iter().map(|file| self.path_of(&file.path)).collect();
         let mut removed = 0;
         for hour in self.fs.list(&self.folder)? {
             let folder = self.folder.join(hour);
@@ -152,19 +177,37 @@ impl Indexes {
 
     /// Bytes of the sidecar of the data file at `path`; none when there is no sidecar.
     pub fn size_of(&self, path: &str) -> Option<u64> {
-        self.fs.size(&self.path_of(path)).ok().flatten()
+        let size = match &self.store {
+            None => self.fs.size(&self.path_of(path)),
+            Some(store) => store.size_in_store(&name_of(path)),
+        };
+        size.ok().flatten()
+    }
+
+    /// Those of `files` that have no sidecar. Of a store, many are looked for with one list.
+    pub(crate) fn missing<'a>(&self, files: &'a [DataFile]) -> Vec<&'a DataFile> {
+        let listed = self.store.as_ref().filter(|_| files.len() > 1).map(|store| store.names());
+        match listed {
+            Some(Ok(names)) => {
+                let names: HashSet<String> = names.into_iter().collect();
+                files.iter().filter(|file| !names.contains(&name_of(&file.path))).collect()
+            }
+            // Nothing is known now; a question that misses one says so.
+            Some(Err(_)) => Vec::new(),
+            None => files.iter().filter(|file| self.size_of(&file.path).is_none()).collect(),
+        }
     }
 
     fn source(&self, path: &str) -> Source {
-        Source::File(self.fs.clone(), self.path_of(path))
+        match &self.store {
+            None => Source::File(self.fs.clone(), self.path_of(path)),
+            Some(store) => Source::Copy(Arc::clone(store), name_of(path)),
+        }
     }
 
     /// Where the sidecar of the data file at `path` lies.
     pub(crate) fn path_of(&self, path: &str) -> PathBuf {
-        let (partition, name) = path.rsplit_once('/').unwrap_or(("", path));
-        let hour = partition.split_once('=').map_or(partition, |(_, hour)| hour);
-        let stem = name.strip_suffix(".parquet").unwrap_or(name);
-        self.folder.join(hour).join(format!("{stem}{SUFFIX}"))
+        self.folder.join(name_of(path))
     }
 
     /// Writes a whole sidecar under a temporary name, then gives it its own.
@@ -181,9 +224,15 @@ impl Indexes {
         let file = Buffered::with_capacity(WRITE_BYTES, self.fs.create(&temporary)?);
         let written = write(file, &temporary).and_then(|file| {
             let file = file.into_inner().map_err(std::io::IntoInnerError::into_error);
-            file.map_err(|error| crate::fs::io_error("write", &temporary, error))?.sync_all()?;
+            let file = file.map_err(|error| crate::fs::io_error("write", &temporary, error))?;
+            if self.store.is_none() {
+                file.sync_all()?;
+            }
             self.fs.rename(&temporary, &target)?;
-            self.fs.sync_dir(folder)
+            match &self.store {
+                None => self.fs.sync_dir(folder),
+                Some(store) => store.publish(&name_of(path)),
+            }
         });
         if written.is_err()
             && let Err(error) = self.fs.remove(&temporary)
@@ -192,6 +241,14 @@ impl Indexes {
         }
         written
     }
+}
+
+/// Name of the sidecar of the data file at `path`, below the folder of sidecars.
+fn name_of(path: &str) -> String {
+    let (partition, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let hour = partition.split_once('=').map_or(partition, |(_, hour)| hour);
+    let stem = name.strip_suffix(".parquet").unwrap_or(name);
+    format!("{hour}/{stem}{SUFFIX}")
 }
 
 /// 256 KiB at a time go to the disk.

@@ -7,7 +7,8 @@ use std::path::Path;
 use crate::fs::{Fs, io_error};
 use crate::{Result, StorageError};
 
-const FILE_NAME: &str = "LOCK";
+/// Name of the file that is locked, below the data folder.
+pub(crate) const FILE_NAME: &str = "LOCK";
 
 /// Held as long as the store is open.
 #[derive(Debug)]

@@ -2,20 +2,26 @@
 //! vacuum, and what may hold the only copy of spans is set aside.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
-use crate::fs::{Fs, TEMPORARY_SUFFIX};
-use crate::partition::{self, FileName};
+use crate::fs::TEMPORARY_SUFFIX;
+use crate::partition::FileName;
+use crate::place::Place;
 use crate::quarantine::{Quarantine, Sidecar, sidecar};
 use crate::vacuum::Dead;
 use crate::wal::replay::Replayed;
-use crate::{Clock, DataFile, Result, UnixNanos, table};
+use crate::{Clock, DataFile, Result, UnixNanos};
+
+/// How long a file in a store is kept that no list names and that is not of this server's making.
+const UNKNOWN_KEPT: Duration = Duration::from_secs(86_400);
 
 /// What an open knows when it looks at the files.
 pub(crate) struct Finder<'a> {
-    pub(crate) fs: &'a Fs,
+    pub(crate) place: &'a Place,
     pub(crate) clock: &'a dyn Clock,
     pub(crate) quarantine: &'a Quarantine,
-    pub(crate) table_dir: &'a std::path::Path,
+    /// Everything that lies where data files do.
+    pub(crate) present: &'a [(String, Option<u64>)],
     /// Files of the log's list.
     pub(crate) listed: &'a [DataFile],
     /// Those of them that are not on disk.
@@ -57,35 +63,30 @@ impl Finder<'_> {
     pub(crate) fn run(&self) -> Result<Found> {
         let mut found = Found::default();
         let listed: HashSet<&str> = self.listed.iter().map(|file| file.path.as_str()).collect();
-        for folder in self.fs.list(self.table_dir)?.into_iter().filter(|name| partition::is_partition(name)) {
-            for name in self.fs.list(&self.table_dir.join(&folder))? {
-                let path = format!("{folder}/{name}");
-                if !listed.contains(path.as_str()) {
-                    self.unlisted(path, &name, &mut found)?;
-                }
-            }
+        for (path, size) in self.present.iter().filter(|(path, _)| !listed.contains(path.as_str())) {
+            self.unlisted(path.clone(), *size, &mut found)?;
         }
         Ok(found)
     }
 
-    fn unlisted(&self, path: String, name: &str, found: &mut Found) -> Result<()> {
-        let on_disk = self.table_dir.join(&path);
-        if name.ends_with(TEMPORARY_SUFFIX) {
+    fn unlisted(&self, path: String, size: Option<u64>, found: &mut Found) -> Result<()> {
+        if path.ends_with(TEMPORARY_SUFFIX) {
             found.removed += 1;
-            return self.fs.remove(&on_disk);
+            return self.place.remove(&path);
         }
-        let source = format!("{}/{path}", table::FOLDER);
+        let source = Place::source(&path);
         if let Some(aside) = self.aside.iter().find(|aside| aside.source == source) {
             // A crash came between the note and the move.
-            return self.quarantine.take(&on_disk, aside);
+            return self.quarantine.take(self.place, &path, aside);
         }
-        let Some(file_name) = FileName::parse(name) else {
+        let Some(file_name) = FileName::parse(&path) else {
             return Ok(());
         };
-        let size_bytes = self.fs.size(&on_disk)?.unwrap_or(0);
+        let size = size.map_or_else(|| self.place.size(&path), |size| Ok(Some(size)))?;
+        let size_bytes = size.unwrap_or(0);
         match self.fate(&path, file_name) {
             Fate::Remove => {
-                self.fs.remove(&on_disk)?;
+                self.place.remove(&path)?;
                 found.removed += 1;
             }
             Fate::Vacuum(removed) => {
@@ -94,7 +95,7 @@ impl Finder<'_> {
             Fate::SetAside(reason) => {
                 tracing::error!(path, reason, "a data file that no list names is set aside");
                 let aside = sidecar(self.clock, source, 0..size_bytes, reason.to_owned());
-                self.quarantine.take(&on_disk, &aside)?;
+                self.quarantine.take(self.place, &path, &aside)?;
                 found.holes.push(aside.hole());
             }
         }
@@ -107,6 +108,11 @@ impl Finder<'_> {
         }
         if self.replaces_a_missing_file(path, name) {
             return Fate::SetAside("no list names it, and files that it may have been made of are missing");
+        }
+        if self.place.is_remote() && name.last_seq > self.watermark && !self.log_holds(name) {
+            // Another server's, whose commit it lost: the requests are in that server's write-ahead log.
+            tracing::warn!(path, "a data file that no list names is removed in a day, unless a list names it then");
+            return Fate::Vacuum(self.clock.now().saturating_add(UNKNOWN_KEPT));
         }
         if name.last_seq > self.watermark && !self.log_holds(name) {
             return Fate::SetAside(

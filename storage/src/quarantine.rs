@@ -1,13 +1,18 @@
 //! What cannot be read is set aside under `quarantine/`, never deleted: the bytes, and beside them a JSON sidecar
 //! that says where they came from and why. The sidecars are also the memory of what is missing from answers: as
 //! long as one lies there, every snapshot names it. An operator who has dealt with a loss removes both files.
+//!
+//! Data files of a table in a store are set aside in that store, bytes of the write-ahead log on the local disk.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::failpoint::{Point, hit};
 use crate::fs::{Fs, parent};
+use crate::object::Remote;
+use crate::place::Place;
 use crate::{Clock, Result};
 
 const FOLDER: &str = "quarantine";
@@ -31,6 +36,17 @@ pub(crate) struct Sidecar {
 }
 
 impl Sidecar {
+    fn parse(bytes: &[u8], path: &str) -> Self {
+        serde_json::from_slice(bytes).unwrap_or_else(|error| Self {
+            source: path.to_owned(),
+            offset: 0,
+            length: 0,
+            reason: format!("sidecar cannot be read: {error}"),
+            set_aside_unix_nano: 0,
+            rows: None,
+        })
+    }
+
     /// The line that a snapshot shows.
     pub(crate) fn hole(&self) -> String {
         let rows = self.rows.map(|rows| format!(", {rows} rows")).unwrap_or_default();
@@ -43,13 +59,15 @@ impl Sidecar {
 pub(crate) struct Quarantine {
     fs: Fs,
     folder: PathBuf,
+    remote: Option<Arc<Remote>>,
     read_only: bool,
 }
 
 impl Quarantine {
-    /// The quarantine of a data folder; a read-only one remembers nothing on disk.
-    pub(crate) fn new(fs: Fs, data_dir: &Path, read_only: bool) -> Self {
-        Self { fs, folder: data_dir.join(FOLDER), read_only }
+    /// The quarantine of a data folder and of the place of its data files; a read-only one remembers nothing.
+    pub(crate) fn new(place: &Place, data_dir: &Path, read_only: bool) -> Self {
+        let (fs, remote) = (place.fs().clone(), place.store().map(Arc::clone));
+        Self { fs, folder: data_dir.join(FOLDER), remote, read_only }
     }
 
     /// Everything set aside so far.
@@ -57,19 +75,16 @@ impl Quarantine {
         let mut names = self.fs.list(&self.folder)?;
         names.sort();
         let sidecars = names.iter().filter(|name| name.ends_with(SIDECAR) && !name.starts_with('.'));
-        sidecars.map(|name| self.read(&self.folder.join(name))).collect()
-    }
-
-    fn read(&self, path: &Path) -> Result<Sidecar> {
-        let bytes = self.fs.read(path)?;
-        Ok(serde_json::from_slice(&bytes).unwrap_or_else(|error| Sidecar {
-            source: path.display().to_string(),
-            offset: 0,
-            length: 0,
-            reason: format!("sidecar cannot be read: {error}"),
-            set_aside_unix_nano: 0,
-            rows: None,
-        }))
+        let local = sidecars.map(|name| {
+            let path = self.folder.join(name);
+            Ok(Sidecar::parse(&self.fs.read(&path)?, &path.display().to_string()))
+        });
+        let mut all = local.collect::<Result<Vec<Sidecar>>>()?;
+        for (path, _) in self.remote.iter().map(|remote| remote.list(FOLDER)).collect::<Result<Vec<_>>>()?.concat() {
+            let bytes = self.remote.as_ref().filter(|_| path.ends_with(SIDECAR)).map(|remote| remote.find(&path));
+            all.extend(bytes.transpose()?.flatten().map(|bytes| Sidecar::parse(&bytes, &path)));
+        }
+        Ok(all)
     }
 
     /// Copies bytes of a file that stays where it is. Doing it again after a restart changes nothing.
@@ -83,20 +98,47 @@ impl Quarantine {
         self.write_sidecar(&target, sidecar)
     }
 
+    /// Keeps bytes of an object that will go, in the store. Doing it again after a restart changes nothing.
+    pub(crate) fn copy_to_store(&self, name: &str, bytes: &[u8], sidecar: &Sidecar) -> Result<()> {
+        let Some(remote) = self.remote.as_ref().filter(|_| !self.read_only) else {
+            return Ok(());
+        };
+        let note = format!("{FOLDER}/{name}{SIDECAR}");
+        if remote.size(&note)?.is_some() {
+            return Ok(());
+        }
+        remote.put(&format!("{FOLDER}/{name}"), bytes.to_vec())?;
+        remote.put(&note, serde_json::to_vec_pretty(sidecar).unwrap_or_default())
+    }
+
     /// Names a file that is about to be moved here, so that a crash before the move leaves a named hole.
     pub(crate) fn note(&self, sidecar: &Sidecar) -> Result<()> {
         if self.read_only {
             return Ok(());
         }
+        if let Some(remote) = &self.remote {
+            let note = format!("{FOLDER}/{}{SIDECAR}", flat_name(&sidecar.source));
+            return remote.put(&note, serde_json::to_vec_pretty(sidecar).unwrap_or_default());
+        }
         self.make_folder()?;
         self.write_sidecar(&self.folder.join(flat_name(&sidecar.source)), sidecar)
     }
 
-    /// Moves a whole file here. The sidecar goes first: a crash between the two leaves a named hole, not a silent one.
-    pub(crate) fn take(&self, file: &Path, sidecar: &Sidecar) -> Result<()> {
+    /// Moves the data file at `path` here. The sidecar goes first: a crash between the two leaves a named hole, not a silent one.
+    pub(crate) fn take(&self, place: &Place, path: &str, sidecar: &Sidecar) -> Result<()> {
         if self.read_only {
             return Ok(());
         }
+        if let Some(remote) = &self.remote {
+            self.note(sidecar)?;
+            hit(Point::QuarantineNoted)?;
+            if remote.copy(&sidecar.source, &format!("{FOLDER}/{}", flat_name(&sidecar.source)))? {
+                hit(Point::QuarantineMoved)?;
+                place.remove(path)?;
+            }
+            return Ok(());
+        }
+        let file = &place.dir().join(path);
         self.make_folder()?;
         let target = self.folder.join(flat_name(&sidecar.source));
         self.write_sidecar(&target, sidecar)?;

@@ -10,12 +10,11 @@ pub(crate) mod high_water;
 mod rewrite;
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::committer::{Committer, remove_uncommitted};
+use crate::committer::Committer;
 use crate::disk::Disk;
 use crate::flush::stopped;
 use crate::partition::{FileName, hour_end};
@@ -71,7 +70,6 @@ pub(crate) struct Retention {
     disk: Arc<Disk>,
     policy: Policy,
     high_water: HighWater,
-    table_dir: PathBuf,
     /// Spans of each service in files that were looked into.
     services: Mutex<HashMap<String, Arc<BTreeMap<String, u64>>>>,
     suspended: AtomicBool,
@@ -81,19 +79,12 @@ pub(crate) struct Retention {
 
 impl Retention {
     /// Retention that has let nothing go yet.
-    pub(crate) fn new(
-        committer: Arc<Committer>,
-        disk: Arc<Disk>,
-        policy: Policy,
-        high_water: HighWater,
-        table_dir: PathBuf,
-    ) -> Self {
+    pub(crate) fn new(committer: Arc<Committer>, disk: Arc<Disk>, policy: Policy, high_water: HighWater) -> Self {
         Self {
             committer,
             disk,
             policy,
             high_water,
-            table_dir,
             services: Mutex::default(),
             suspended: AtomicBool::new(false),
             expired: Default::default(),
@@ -223,8 +214,8 @@ impl Retention {
         if let Some(known) = known {
             return Ok(known);
         }
-        let (fs, path) = (self.committer.fs.clone(), self.table_dir.join(&file.path));
-        let read = tokio::task::spawn_blocking(move || rewrite::services_of(&fs, &path)).await;
+        let (place, path) = (self.committer.place.clone(), file.path.clone());
+        let read = tokio::task::spawn_blocking(move || rewrite::services_of(&place, &path)).await;
         let services = Arc::new(read.map_err(|error| stopped(&error))??);
         self.services.lock().unwrap_or_else(PoisonError::into_inner).insert(file.path.clone(), Arc::clone(&services));
         Ok(services)
@@ -233,9 +224,9 @@ impl Retention {
     async fn rewrite(&self, age: Duration, file: DataFile) -> Result<()> {
         let services = self.services_of(&file).await?;
         let old: Vec<String> = services.keys().filter(|service| self.is_old(age, service)).cloned().collect();
-        let (fs, indexes) = (self.committer.fs.clone(), self.committer.keeper.indexes().clone());
-        let (table_dir, input) = (self.table_dir.clone(), file.clone());
-        let work = move || rewrite::without(&fs, &indexes, &table_dir, &input, &old);
+        let (place, indexes) = (self.committer.place.clone(), self.committer.keeper.indexes().clone());
+        let input = file.clone();
+        let work = move || rewrite::without(&place, &indexes, &input, &old);
         let new = tokio::task::spawn_blocking(work).await.map_err(|error| stopped(&error))??;
         let rows = file.rows.saturating_sub(new.file.rows);
         let transaction =
@@ -243,8 +234,7 @@ impl Retention {
         match self.committer.lock().await {
             Ok(mut table) => self.committer.commit(&mut table, &transaction).await?,
             Err(error) => {
-                let (fs, indexes) = (&self.committer.fs, self.committer.keeper.indexes());
-                remove_uncommitted(fs, indexes, &self.table_dir, &transaction.adds);
+                self.committer.discard(transaction.adds).await;
                 return Err(error);
             }
         }

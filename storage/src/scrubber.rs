@@ -1,8 +1,6 @@
 //! Reads every file once in a while and compares it with the hash it was written with, slowly: bits rot on disks that nobody
 //! reads. The place in the pass is kept on disk, so that restarts do not begin it anew.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,12 +12,15 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::flush::stopped;
 use crate::fs::{Fs, io_error};
+use crate::place::{DataFiles, DataReader};
 use crate::{Clock, DataFile, Result, UnixNanos};
 
 /// Name of the file, below the data folder.
 const FILE: &str = "scrub.json";
 /// Read at a time, between two looks at the pace: 1 MiB.
 const PIECE_BYTES: u64 = 1 << 20;
+/// From a store: 8 MiB, since each is a request.
+const REQUEST_BYTES: u64 = 8 << 20;
 /// The place in the pass is written this often.
 const SAVE_EVERY: Duration = Duration::from_secs(60);
 /// How often a wait looks at the clock.
@@ -120,11 +121,11 @@ impl Scrubber {
     /// What kept it from being read to its end.
     pub(crate) async fn check(
         &self,
-        table_dir: &Path,
+        files: &DataFiles,
         file: &DataFile,
         stop: &CancellationToken,
     ) -> Result<Option<String>> {
-        let found = self.hash(&table_dir.join(&file.path), stop).await;
+        let found = self.hash(files, file, stop).await;
         if stop.is_cancelled() {
             return Ok(None);
         }
@@ -155,18 +156,20 @@ impl Scrubber {
     }
 
     /// The hash of a file's bytes; none when there is no file.
-    async fn hash(&self, path: &Path, stop: &CancellationToken) -> Result<Option<u128>> {
+    async fn hash(&self, files: &DataFiles, file: &DataFile, stop: &CancellationToken) -> Result<Option<u128>> {
         let mut pace = Pace { bytes_per_second: self.bytes_per_second, due: self.clock.now() };
-        let mut reading = match self.fs.open(path) {
-            Ok(file) => Reading { file, hash: Xxh3::new(), path: path.to_owned(), length: 0 },
-            Err(crate::StorageError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
-                return Ok(None);
-            }
-            Err(error) => return Err(error),
+        let mut reading = match files.open(&file.path, file.size_bytes) {
+            Ok(reader) => Reading { reader, hash: Xxh3::new(), at: 0, length: 0 },
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(io_error("open", Path::new(&file.path), error)),
         };
         loop {
             let read = tokio::task::spawn_blocking(move || reading.piece()).await;
-            reading = read.map_err(|error| stopped(&error))??;
+            reading = match read.map_err(|error| stopped(&error))? {
+                Ok(reading) => reading,
+                Err(error) if is_missing(&error) => return Ok(None),
+                Err(error) => return Err(io_error("read", Path::new(&file.path), error)),
+            };
             if reading.length == 0 || stop.is_cancelled() {
                 return Ok(Some(reading.hash.digest128()));
             }
@@ -192,24 +195,35 @@ impl Scrubber {
 
 /// A file that is being read.
 struct Reading {
-    file: File,
+    reader: DataReader,
     hash: Xxh3,
-    path: PathBuf,
+    at: u64,
     /// Bytes of the last piece.
     length: u64,
 }
 
 impl Reading {
-    fn piece(mut self) -> Result<Self> {
-        let mut piece = Vec::new();
-        let length = (&self.file)
-            .take(PIECE_BYTES)
-            .read_to_end(&mut piece)
-            .map_err(|source| io_error("read", &self.path, source))?;
-        self.hash.update(&piece);
-        self.length = length as u64;
+    fn piece(mut self) -> std::io::Result<Self> {
+        let bytes = if self.reader.is_remote() { REQUEST_BYTES } else { PIECE_BYTES };
+        let length = bytes.min(self.reader.size().saturating_sub(self.at));
+        if length > 0 {
+            let piece = self.reader.read_at(self.at, usize::try_from(length).unwrap_or(usize::MAX))?;
+            self.hash.update(&piece);
+        }
+        self.at = self.at.saturating_add(length);
+        self.length = length;
         Ok(self)
     }
+}
+
+/// Whether an error says that the file is gone; a store's is wrapped.
+fn is_missing(error: &std::io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<crate::StorageError>());
+    let kind = match inner {
+        Some(crate::StorageError::Io { source, .. }) => source.kind(),
+        _ => error.kind(),
+    };
+    kind == std::io::ErrorKind::NotFound
 }
 
 /// Bytes a second over the given clock.

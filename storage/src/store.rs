@@ -7,13 +7,13 @@ mod tests;
 mod types;
 mod upkeep;
 mod verify;
+mod writer_file;
 
 pub use types::{
     Committed, DataFile, Frame, PayloadCompression, PayloadFormat, Pressure, Replay, Snapshot, StoreStatus,
 };
 pub use verify::Verified;
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -30,10 +30,12 @@ use crate::flush::{Flusher, stopped};
 use crate::fs::Fs;
 use crate::index::Keeper;
 use crate::lock::FolderLock;
+use crate::object::{Bucket, StoredRounds};
+use crate::place::{DataFiles, Place};
 use crate::quarantine::{Quarantine, sidecar};
 use crate::retention::Retention;
 use crate::scrubber::Scrubber;
-use crate::table::{self, Table};
+use crate::table::Table;
 use crate::wal::frame;
 use crate::wal::health::Health;
 use crate::wal::retention::Segments;
@@ -78,12 +80,14 @@ struct Shared {
     buffer: Arc<Buffer>,
     dedup: Dedup,
     segments: Arc<Segments>,
+    /// The log in the store, with [`crate::Ack::Object`].
+    rounds: Option<Arc<StoredRounds>>,
     health: Arc<Health>,
     /// `None` when the folder was opened for reading only.
     writing: Option<Writing>,
     quarantine: Quarantine,
     quarantined: AtomicU64,
-    table_dir: PathBuf,
+    place: Place,
     keeper: Arc<Keeper>,
     disk: Arc<Disk>,
     /// Wakes the background task when enough bytes wait.
@@ -97,7 +101,21 @@ impl Store {
     /// # Errors
     /// [`StorageError::Locked`], [`StorageError::Io`], [`StorageError::Table`].
     pub async fn open(config: StorageConfig, clock: Arc<dyn Clock>, replay: Arc<dyn Replay>) -> Result<Arc<Self>> {
-        open::writable(config, clock, replay, Fs::default()).await
+        open::writable(config, clock, replay, Fs::default(), None).await
+    }
+
+    /// As [`Store::open`], with the table in a store of objects. The data folder keeps the write-ahead log and what is on its
+    /// way. Whichever server had the table before can commit nothing to it any more.
+    ///
+    /// # Errors
+    /// As [`Store::open`]; [`StorageError::Unfit`] when the store does not honour conditional puts.
+    pub async fn open_in(
+        bucket: &Bucket,
+        config: StorageConfig,
+        clock: Arc<dyn Clock>,
+        replay: Arc<dyn Replay>,
+    ) -> Result<Arc<Self>> {
+        open::writable(config, clock, replay, Fs::default(), Some(bucket)).await
     }
 
     /// As [`Store::open`], on a disk that fails as `faults` says.
@@ -111,7 +129,7 @@ impl Store {
         replay: Arc<dyn Replay>,
         faults: Arc<crate::fs::faults::Faults>,
     ) -> Result<Arc<Self>> {
-        open::writable(config, clock, replay, Fs::with_faults(faults)).await
+        open::writable(config, clock, replay, Fs::with_faults(faults), None).await
     }
 
     /// Opens a data folder for reading only, for `daytwo query` on a folder that no server uses. Nothing is written;
@@ -124,7 +142,21 @@ impl Store {
         clock: Arc<dyn Clock>,
         replay: Arc<dyn Replay>,
     ) -> Result<Arc<Self>> {
-        open::read_only(config, clock, replay).await
+        open::read_only(config, clock, replay, None).await
+    }
+
+    /// As [`Store::open_read_only`], with the table in a store of objects, which a server may be using: what is shown is its last
+    /// commit, and the write-ahead log of this folder. Copies of sidecars are kept in the folder.
+    ///
+    /// # Errors
+    /// As [`Store::open_read_only`].
+    pub async fn open_read_only_in(
+        bucket: &Bucket,
+        config: StorageConfig,
+        clock: Arc<dyn Clock>,
+        replay: Arc<dyn Replay>,
+    ) -> Result<Arc<Self>> {
+        open::read_only(config, clock, replay, Some(bucket)).await
     }
 
     /// Makes a request durable, then visible. `batch` holds the accepted spans of `frame`.
@@ -203,6 +235,11 @@ impl Store {
     /// A small file of this data folder, of at most `bytes_max` bytes; every name has one owner, who keeps to one writer at a time.
     pub fn document(&self, name: &'static str, bytes_max: usize) -> Document {
         Document::new(self.shared.fs.clone(), self.shared.config.data_dir.join(name), bytes_max)
+    }
+
+    /// Whether the table is in a store of objects.
+    pub fn is_remote(&self) -> bool {
+        self.shared.place.is_remote()
     }
 
     /// Counters and states.
@@ -297,7 +334,8 @@ impl Shared {
         let snapshot = Snapshot {
             buffered: view.batches,
             files: view.files,
-            table_dir: self.table_dir.clone(),
+            table_dir: self.place.dir().to_owned(),
+            data: DataFiles::new(self.place.clone()),
             holes: view.holes,
             indexes: self.keeper.indexes().clone(),
             _lease: view.lease,
@@ -315,9 +353,16 @@ impl Shared {
             return Ok(false);
         };
         let mut table = match &self.writing {
-            Some(writing) => Some(writing.committer.lock().await?),
+            Some(writing) => {
+                let mut table = writing.committer.lock().await?;
+                writing.committer.catch_up(&mut table).await?;
+                Some(table)
+            }
             None => None,
         };
+        if self.buffer.file(path).is_none() {
+            return Ok(false);
+        }
         let hash = table.as_ref().and_then(|table| table.content_hash(path));
         if self.is_as_written(&file, hash).await {
             tracing::warn!(path, reason, "a file reported as damaged is as it was written");
@@ -333,8 +378,8 @@ impl Shared {
         let Some(hash) = hash else {
             return false;
         };
-        let (fs, path) = (self.fs.clone(), self.table_dir.join(&file.path));
-        let found = tokio::task::spawn_blocking(move || crate::parquet::writer::content_hash(&fs, &path)).await;
+        let (place, path) = (self.place.clone(), file.path.clone());
+        let found = tokio::task::spawn_blocking(move || crate::parquet::writer::content_hash(&place, &path)).await;
         match found {
             Ok(Ok(found)) => found == hash,
             Ok(Err(StorageError::Io { source, .. })) => source.kind() != std::io::ErrorKind::NotFound,
@@ -345,7 +390,7 @@ impl Shared {
     /// The note first, then the list of files, the file last: a crash in between leaves a named hole, which the next open
     /// finishes. Other engines stop at a file that is listed and not there, so the log learns of it too.
     async fn set_file_aside(&self, file: &DataFile, reason: &str, table: Option<&mut Table>) -> Result<()> {
-        let source = format!("{}/{}", table::FOLDER, file.path);
+        let source = Place::source(&file.path);
         let mut aside = sidecar(self.clock.as_ref(), source, 0..file.size_bytes, reason.to_owned());
         aside.rows = Some(file.rows);
         tracing::error!(path = %file.path, reason, "damaged data file set aside");
@@ -360,8 +405,8 @@ impl Shared {
             table.forget(&file.path);
         }
         noted?;
-        let (quarantine, path) = (self.quarantine.clone(), self.table_dir.join(&file.path));
-        blocking(move || quarantine.take(&path, &aside)).await
+        let (quarantine, place, path) = (self.quarantine.clone(), self.place.clone(), file.path.clone());
+        blocking(move || quarantine.take(&place, &path, &aside)).await
     }
 
     /// Why requests are better refused now, whatever waits to be flushed.
@@ -382,7 +427,7 @@ impl Shared {
         StoreStatus {
             buffer_bytes: self.buffer.bytes(),
             buffer_spans: sums.spans,
-            wal_bytes: self.segments.bytes(),
+            wal_bytes: self.rounds.as_ref().map_or_else(|| self.segments.bytes(), |rounds| rounds.bytes()),
             last_seq: sums.last_seq,
             files: sums.files,
             file_bytes: sums.file_bytes,
@@ -401,6 +446,7 @@ impl Shared {
             retention: self.writing.as_ref().map(|writing| writing.retention.status()).unwrap_or_default(),
             scrub: self.writing.as_ref().map(|writing| writing.scrubber.status()).unwrap_or_default(),
             disk: self.disk.status(),
+            object_store: self.place.store().map(|remote| remote.traffic()),
         }
     }
 

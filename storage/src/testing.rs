@@ -3,9 +3,11 @@
 //! Everything here is a pure function of its arguments, so a failing test repeats from its seed. The generator
 //! makes small traces that look like a shop: a root server span, clients below it, some errors, some odd values.
 
+mod chaos;
 mod seeded;
 mod span;
 
+pub use chaos::{Chaos, ChaosStore};
 pub use seeded::{Seeded, SeededReplay, seeded_frame, span_batch, spans};
 pub use span::{TestSpan, batch_of};
 

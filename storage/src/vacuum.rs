@@ -7,15 +7,14 @@
 //! [`Generation`]: crate::buffer::Generation
 //! [`StorageConfig::vacuum_after`]: crate::StorageConfig::vacuum_after
 
-use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::failpoint::{Point, pass};
-use crate::fs::{Fs, parent};
 use crate::index::Indexes;
+use crate::place::Place;
 use crate::{DataFile, UnixNanos};
 
 /// A file that counts no more.
@@ -36,8 +35,7 @@ pub(crate) struct Dead {
 /// The files that are to go.
 #[derive(Debug)]
 pub(crate) struct Vacuum {
-    fs: Fs,
-    table_dir: PathBuf,
+    place: Place,
     indexes: Indexes,
     after: Duration,
     dead: Mutex<Vec<Dead>>,
@@ -60,9 +58,9 @@ pub struct VacuumStatus {
 
 impl Vacuum {
     /// A vacuum with what the open found.
-    pub(crate) fn new(fs: Fs, table_dir: PathBuf, indexes: Indexes, after: Duration, found: Vec<Dead>) -> Self {
+    pub(crate) fn new(place: Place, indexes: Indexes, after: Duration, found: Vec<Dead>) -> Self {
         let (files, bytes) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { fs, table_dir, indexes, after, dead: Mutex::new(found), files, bytes }
+        Self { place, indexes, after, dead: Mutex::new(found), files, bytes }
     }
 
     fn dead(&self) -> MutexGuard<'_, Vec<Dead>> {
@@ -97,23 +95,24 @@ impl Vacuum {
             dead.durable && dead.generation <= oldest_held && (hurry || now.since(dead.removed) >= self.after)
         };
         let due: Vec<Dead> = self.dead().iter().filter(|dead| may_go(dead)).cloned().collect();
-        let mut folders = BTreeSet::new();
+        let mut folders = BTreeMap::new();
         let mut gone = BTreeSet::new();
         for dead in due {
-            let path = self.table_dir.join(&dead.path);
             pass(Point::VacuumUnlink);
-            if let Err(error) = self.fs.remove(&path).and_then(|()| self.indexes.remove(&dead.path)) {
+            if let Err(error) = self.place.remove(&dead.path).and_then(|()| self.indexes.remove(&dead.path)) {
                 tracing::warn!(path = %dead.path, %error, "cannot remove a file that counts no more");
                 break;
             }
             self.files.fetch_add(1, Ordering::Relaxed);
             self.bytes.fetch_add(dead.size_bytes, Ordering::Relaxed);
-            folders.insert(parent(&path).to_owned());
-            folders.insert(parent(&self.indexes.path_of(&dead.path)).to_owned());
+            folders.insert(dead.path.split_once('/').map(|(folder, _)| folder.to_owned()), dead.path.clone());
             gone.insert(dead.path);
         }
         self.dead().retain(|dead| !gone.contains(&dead.path));
-        folders.iter().for_each(|folder| self.fs.remove_dir_if_empty(folder));
+        for path in folders.values() {
+            self.place.tidy(path);
+            self.indexes.tidy(path);
+        }
     }
 
     /// Figures for status.

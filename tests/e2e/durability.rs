@@ -8,7 +8,7 @@ mod failpoints;
 mod full;
 mod injected;
 mod kills;
-mod load;
+pub(crate) mod load;
 
 use std::path::Path;
 

@@ -2,12 +2,14 @@
 
 mod client;
 mod http;
+mod s3;
 mod server;
 
 use std::time::{Duration, Instant};
 
 pub(crate) use client::{NodeClient, PythonClient, tools_dir};
 pub(crate) use http::{get, get_json, post, sql, try_request};
+pub(crate) use s3::S3;
 pub(crate) use server::{Server, ServerOptions, addresses, serve};
 
 /// How long a condition may take to come true on a busy two-core machine.

@@ -12,6 +12,7 @@ mod durability;
 mod harness;
 mod ingest;
 mod layout;
+mod object;
 mod older_versions;
 mod readers;
 mod rollout;

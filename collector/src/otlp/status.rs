@@ -228,6 +228,7 @@ impl From<&StorageError> for Refusal {
             }
             StorageError::Locked { .. }
             | StorageError::Corrupt { .. }
+            | StorageError::Unfit { .. }
             | StorageError::Table { .. }
             | StorageError::Arrow(_)
             | StorageError::Parquet(_) => Self::Internal(message),

@@ -6,7 +6,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use daytwo_query::{DeploymentFilter, QueryStatus, StoreStatus};
+use daytwo_query::{DeploymentFilter, QueryStatus, StoreStatus, Traffic};
 use http::header;
 
 use crate::state::{AppState, IngestCounts};
@@ -109,6 +109,9 @@ fn storage(out: &mut Exposition, status: &StoreStatus) {
     out.counter("daytwo_index_failures_total", "Indexes that could not be made; their files are scanned instead.");
     out.sample(&[], status.index_failures);
     upkeep(out, status);
+    if let Some(traffic) = &status.object_store {
+        object_store(out, traffic);
+    }
     out.gauge("daytwo_read_only", "1 while writes are refused.");
     out.sample(&[], u8::from(status.read_only.is_some()));
 }
@@ -150,6 +153,22 @@ fn upkeep(out: &mut Exposition, status: &StoreStatus) {
     out.sample(&[], disk.free_bytes);
     out.gauge("daytwo_disk_level", "0 with room, 1 when it runs full, 2 while requests are shed for it.");
     out.sample(&[], disk.level as u8);
+}
+
+fn object_store(out: &mut Exposition, traffic: &Traffic) {
+    out.counter("daytwo_object_store_requests_total", "Requests to the store that the table is in.");
+    out.sample(&[("kind", "get")], traffic.gets);
+    out.sample(&[("kind", "put")], traffic.puts);
+    out.sample(&[("kind", "list")], traffic.lists);
+    out.sample(&[("kind", "delete")], traffic.deletes);
+    out.counter(
+        "daytwo_object_store_failures_total",
+        "Requests to it that failed, also those sent again with success.",
+    );
+    out.sample(&[], traffic.failures);
+    out.counter("daytwo_object_store_bytes_total", "Bytes that they moved.");
+    out.sample(&[("direction", "read")], traffic.bytes_read);
+    out.sample(&[("direction", "written")], traffic.bytes_written);
 }
 
 fn queries(out: &mut Exposition, status: &QueryStatus) {

@@ -6,12 +6,13 @@ use std::time::Duration;
 use arrow::array::RecordBatch;
 use daytwo_storage::{DataFile, Snapshot, SpanBatch, Store, UnixNanos};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::Correlator;
 use super::state::State;
+use crate::data_file::Source;
 use crate::trace::EXTRACTED_COLUMNS;
 use daytwo_storage::schema::col;
 
@@ -133,15 +134,21 @@ impl Correlator {
 }
 
 fn read_file(state: &mut State, snapshot: &Snapshot, file: &DataFile) -> Result<(), String> {
-    let path = snapshot.table_dir.join(&file.path);
-    let opened = std::fs::File::open(&path).map_err(|error| error.to_string())?;
-    let builder = ParquetRecordBatchReaderBuilder::try_new(opened).map_err(|error| error.to_string())?;
-    let mask = ProjectionMask::columns(builder.parquet_schema(), EXTRACTED_COLUMNS);
-    let reader = builder.with_projection(mask).build().map_err(|error| error.to_string())?;
-    for batch in reader {
-        let batch = batch.map_err(|error| error.to_string())?;
-        state.observe(&batch);
-        close_by_reception(state, &batch);
+    let opened = snapshot.data.open(&file.path, file.size_bytes).map_err(|error| error.to_string())?;
+    let source = Source::new(opened);
+    let end = source.with_end().map_err(|error| error.to_string())?;
+    let metadata = ArrowReaderMetadata::load(&end, ArrowReaderOptions::new()).map_err(|error| error.to_string())?;
+    let mask = ProjectionMask::columns(metadata.parquet_schema(), EXTRACTED_COLUMNS);
+    for row_group in 0..metadata.metadata().num_row_groups() {
+        let fetched =
+            source.with_row_group(metadata.metadata(), row_group, &mask).map_err(|error| error.to_string())?;
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(fetched, metadata.clone());
+        let reader = builder.with_row_groups(vec![row_group]).with_projection(mask.clone()).build();
+        for batch in reader.map_err(|error| error.to_string())? {
+            let batch = batch.map_err(|error| error.to_string())?;
+            state.observe(&batch);
+            close_by_reception(state, &batch);
+        }
     }
     Ok(())
 }

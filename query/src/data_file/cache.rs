@@ -1,9 +1,10 @@
 //! [`FileCache`]: opened data files, bounded in bytes and in open descriptors.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+
+use daytwo_storage::DataFiles;
 
 use super::{Fault, OpenFile};
 
@@ -25,18 +26,18 @@ impl FileCache {
         Self { bytes_max, tick: AtomicU64::new(0), files: Mutex::default() }
     }
 
-    /// The file at `path` below `table_dir`, opened now unless it is kept. Blocks on the disk.
+    /// The file at `path`, of `size_bytes`, opened now unless it is kept. Blocks on the disk or the store.
     ///
     /// # Errors
     /// A fault when the file is missing or its footer is damaged.
-    pub(crate) fn open(&self, table_dir: &Path, path: &str) -> Result<Arc<OpenFile>, Fault> {
+    pub(crate) fn open(&self, files: &DataFiles, path: &str, size_bytes: u64) -> Result<Arc<OpenFile>, Fault> {
         let tick = self.tick.fetch_add(1, Ordering::Relaxed);
         let kept = self.files.lock().unwrap_or_else(PoisonError::into_inner).get(path).map(Arc::clone);
         if let Some(file) = kept {
             file.touch(tick);
             return Ok(file);
         }
-        let file = Arc::new(OpenFile::open(table_dir, path)?);
+        let file = Arc::new(OpenFile::open(files, path, size_bytes)?);
         file.touch(tick);
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         files.insert(path.to_owned(), Arc::clone(&file));

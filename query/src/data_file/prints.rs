@@ -100,7 +100,7 @@ fn trace_column(file: &OpenFile) -> Result<usize> {
 
 fn read_prints(file: &OpenFile, row_group: usize) -> Result<Vec<u32>> {
     let mask = ProjectionMask::leaves(file.metadata().file_metadata().schema_descr(), [trace_column(file)?]);
-    let reader = file.reader().with_projection(mask).with_row_groups(vec![row_group]).build()?;
+    let reader = file.whole_row_group(row_group, mask)?.build()?;
     let rows = usize::try_from(file.metadata().row_group(row_group).num_rows()).unwrap_or(0);
     // The footer is untrusted: it may say more rows than there are, so it is a hint up to 4 M rows.
     let mut prints = Vec::with_capacity(rows.min(4 << 20));

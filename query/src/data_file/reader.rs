@@ -3,14 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::ParquetFileReaderFactory;
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder};
+use daytwo_storage::DataFiles;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
@@ -18,7 +17,7 @@ use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
 
-use super::{Fault, FileCache, OpenFile};
+use super::{Fault, FileCache, OpenFile, Reads};
 
 /// The files that each partition of a query opened last: where to look when the query fails.
 #[derive(Debug, Default)]
@@ -52,21 +51,16 @@ impl Suspects {
 /// Makes the readers of one query.
 #[derive(Debug)]
 pub(crate) struct ReaderFactory {
-    table_dir: PathBuf,
+    files: DataFiles,
     cache: Arc<FileCache>,
     suspects: Arc<Suspects>,
-    bytes_read: Arc<AtomicU64>,
+    reads: Arc<Reads>,
 }
 
 impl ReaderFactory {
-    /// Readers of files below `table_dir`, which add the bytes they read to `bytes_read`.
-    pub(crate) fn new(
-        table_dir: PathBuf,
-        cache: Arc<FileCache>,
-        suspects: Arc<Suspects>,
-        bytes_read: Arc<AtomicU64>,
-    ) -> Self {
-        Self { table_dir, cache, suspects, bytes_read }
+    /// Readers of `files`, which add what they read to `reads`.
+    pub(crate) fn new(files: DataFiles, cache: Arc<FileCache>, suspects: Arc<Suspects>, reads: Arc<Reads>) -> Self {
+        Self { files, cache, suspects, reads }
     }
 }
 
@@ -81,16 +75,18 @@ impl ParquetFileReaderFactory for ReaderFactory {
         let path = partitioned_file.object_meta.location.to_string();
         self.suspects.add(partition_index, &path);
         let bytes_scanned = MetricBuilder::new(metrics).counter("bytes_scanned", partition_index);
-        let opening = Opening { table_dir: self.table_dir.clone(), path, cache: Arc::clone(&self.cache) };
-        let bytes_read = Arc::clone(&self.bytes_read);
-        Ok(Box::new(CachedReader { opening, opened: None, bytes_scanned, bytes_read }))
+        let size_bytes = partitioned_file.object_meta.size;
+        let opening = Opening { files: self.files.clone(), path, size_bytes, cache: Arc::clone(&self.cache) };
+        let reads = Arc::clone(&self.reads);
+        Ok(Box::new(CachedReader { opening, opened: None, bytes_scanned, reads }))
     }
 }
 
 #[derive(Debug, Clone)]
 struct Opening {
-    table_dir: PathBuf,
+    files: DataFiles,
     path: String,
+    size_bytes: u64,
     cache: Arc<FileCache>,
 }
 
@@ -99,7 +95,7 @@ struct CachedReader {
     opening: Opening,
     opened: Option<Arc<OpenFile>>,
     bytes_scanned: datafusion::physical_plan::metrics::Count,
-    bytes_read: Arc<AtomicU64>,
+    reads: Arc<Reads>,
 }
 
 impl CachedReader {
@@ -107,8 +103,8 @@ impl CachedReader {
         if let Some(file) = &self.opened {
             return Ok(Arc::clone(file));
         }
-        let Opening { table_dir, path, cache } = self.opening.clone();
-        let file = off_the_reactor(move || cache.open(&table_dir, &path).map_err(external)).await?;
+        let Opening { files, path, size_bytes, cache } = self.opening.clone();
+        let file = off_the_reactor(move || cache.open(&files, &path, size_bytes).map_err(external)).await?;
         self.opened = Some(Arc::clone(&file));
         Ok(file)
     }
@@ -137,11 +133,9 @@ impl AsyncFileReader for CachedReader {
     fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, parquet::errors::Result<Vec<Bytes>>> {
         async move {
             let file = self.file().await?;
-            let bytes = off_the_reactor(move || ranges.into_iter().map(|range| read(&file, range)).collect()).await;
-            let bytes: Vec<Bytes> = bytes?;
-            let read = bytes.iter().map(Bytes::len).sum();
-            self.bytes_scanned.add(read);
-            self.bytes_read.fetch_add(read as u64, Ordering::Relaxed);
+            let reads = Arc::clone(&self.reads);
+            let bytes = off_the_reactor(move || read(&file, &ranges, &reads)).await?;
+            self.bytes_scanned.add(bytes.iter().map(Bytes::len).sum());
             Ok(bytes)
         }
         .boxed()
@@ -155,9 +149,7 @@ impl AsyncFileReader for CachedReader {
     }
 }
 
-fn read(file: &OpenFile, range: Range<u64>) -> Result<Bytes, ParquetError> {
-    let length = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX);
-    file.source()
-        .bytes_at(range.start, length)
-        .map_err(|error| external(Fault { path: file.path().to_owned(), reason: format!("cannot be read: {error}") }))
+fn read(file: &OpenFile, ranges: &[Range<u64>], reads: &Arc<Reads>) -> Result<Vec<Bytes>, ParquetError> {
+    let read = file.source().counting(reads).all(ranges);
+    read.map_err(|error| external(Fault { path: file.path().to_owned(), reason: format!("cannot be read: {error}") }))
 }

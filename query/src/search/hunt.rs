@@ -37,6 +37,7 @@ pub(super) struct Hunt {
     candidates: Candidates,
     scanned: HashSet<String>,
     data_bytes: u64,
+    data_requests: u64,
     hits: HashMap<TraceId, Hit>,
 }
 
@@ -60,7 +61,7 @@ impl Hunt {
         let candidates = off_the_reactor(open).await?;
         let filter = filter::of(search);
         let (scanned, hits) = (HashSet::new(), HashMap::new());
-        Ok(Self { snapshot, filter, limit, candidates, scanned, data_bytes: 0, hits })
+        Ok(Self { snapshot, filter, limit, candidates, scanned, data_bytes: 0, data_requests: 0, hits })
     }
 
     /// What it took so far.
@@ -70,6 +71,7 @@ impl Hunt {
             files_scanned: self.scanned.len() as u64,
             index_bytes: self.candidates.index_bytes(),
             data_bytes: self.data_bytes,
+            data_requests: self.data_requests,
             elapsed_ms: 0.0,
         }
     }
@@ -139,7 +141,8 @@ impl Hunt {
         // One more than wanted tells whether there are more.
         let wanted = self.limit.saturating_add(1);
         let hits = engine.hits(&table, self.filter.as_ref(), wanted).await;
-        self.data_bytes = self.data_bytes.saturating_add(table.bytes_read());
+        self.data_bytes = self.data_bytes.saturating_add(table.reads().bytes());
+        self.data_requests = self.data_requests.saturating_add(table.reads().requests());
         match hits {
             Ok(hits) => {
                 self.scanned.extend(parts.iter().map(|part| part.file.path.clone()));

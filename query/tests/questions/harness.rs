@@ -5,8 +5,8 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use daytwo_query::{NoEngineTables, QueryConfig, QueryEngine, QueryError, answer};
 use daytwo_storage::clock::ManualClock;
-use daytwo_storage::testing::{SeededReplay, TestSpan, batch_of, seeded_frame, spans};
-use daytwo_storage::{Clock, Frame, PayloadCompression, PayloadFormat, StorageConfig, Store, UnixNanos};
+use daytwo_storage::testing::{Chaos, ChaosStore, SeededReplay, TestSpan, batch_of, seeded_frame, spans};
+use daytwo_storage::{Bucket, Clock, Frame, PayloadCompression, PayloadFormat, StorageConfig, Store, UnixNanos};
 use futures::StreamExt;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -32,6 +32,20 @@ impl World {
 
     /// A world whose store and engine are set up otherwise.
     pub(crate) async fn over(store: impl FnOnce(&mut StorageConfig), change: impl FnOnce(&mut QueryConfig)) -> Self {
+        Self::somewhere(None, store, change).await
+    }
+
+    /// A world with an empty folder whose table is in a store of objects.
+    pub(crate) async fn in_store(chaos: &Arc<Chaos>) -> Self {
+        let bucket = Bucket::new(ChaosStore::new(chaos), "table", "s3://test/table").unwrap();
+        Self::somewhere(Some(bucket.with_pause(std::time::Duration::ZERO)), |_| {}, |_| {}).await
+    }
+
+    async fn somewhere(
+        bucket: Option<Bucket>,
+        store: impl FnOnce(&mut StorageConfig),
+        change: impl FnOnce(&mut QueryConfig),
+    ) -> Self {
         let dir = TempDir::new().unwrap();
         // Flushes happen when a test asks for them.
         let mut stored = StorageConfig {
@@ -46,7 +60,12 @@ impl World {
         let hand = Arc::new(ManualClock::at(RECEIVED));
         let clock: Arc<dyn Clock> = Arc::clone(&hand) as Arc<dyn Clock>;
         store(&mut stored);
-        let store = Store::open(stored, Arc::clone(&clock), Arc::new(SeededReplay)).await.unwrap();
+        let (time, replay) = (Arc::clone(&clock), Arc::new(SeededReplay));
+        let opened = match &bucket {
+            None => Store::open(stored, time, replay).await,
+            Some(bucket) => Store::open_in(bucket, stored, time, replay).await,
+        };
+        let store = opened.unwrap();
         let mut config = QueryConfig { spill_dir: dir.path().join("spill"), partitions: 2, ..QueryConfig::default() };
         change(&mut config);
         let engine = QueryEngine::new(config, Arc::clone(&store), clock, Arc::new(NoEngineTables)).unwrap();

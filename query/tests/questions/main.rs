@@ -10,5 +10,6 @@ mod indexes;
 mod late;
 mod limits;
 mod lookups;
+mod remote;
 mod searches;
 mod tables;

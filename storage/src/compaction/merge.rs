@@ -1,7 +1,6 @@
 //! Writes one file of several: row groups as they are, small neighbours as one.
 
 use std::ops::Range;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -17,12 +16,12 @@ use parquet::file::writer::SerializedFileWriter;
 
 use super::plan::Policy;
 use super::source::{Input, Opened, Source, Unreadable, closed_column};
-use crate::fs::Fs;
 use crate::index::{Builder, Indexes, Part};
 use crate::parquet::output::{Output, Published};
 use crate::parquet::properties;
 use crate::parquet::writer::{self, NewFile, Pieces, disk_full};
 use crate::partition::FileName;
+use crate::place::Place;
 use crate::schema::{col, memory_schema};
 use crate::{DataFile, StorageError};
 
@@ -61,9 +60,8 @@ impl<E: Into<StorageError>> From<E> for Failure {
 /// # Errors
 /// [`Failure`]; nothing is left on disk then.
 pub(super) fn merge(
-    fs: &Fs,
+    place: &Place,
     indexes: &Indexes,
-    table_dir: &Path,
     inputs: &[Input],
     policy: Policy,
     cancelled: &AtomicBool,
@@ -72,7 +70,7 @@ pub(super) fn merge(
     let mut sources = Vec::with_capacity(inputs.len());
     for input in inputs {
         check(cancelled)?;
-        sources.push(Source::open(fs, table_dir, input).map_err(|opened| match opened {
+        sources.push(Source::open(place, input).map_err(|opened| match opened {
             Opened::Unreadable(unreadable) => Failure::Input(unreadable),
             Opened::Later(error) => Failure::Output(error),
         })?);
@@ -80,7 +78,7 @@ pub(super) fn merge(
     if let Some(at) = sources.windows(2).position(|pair| !are_alike(&pair[0], &pair[1])) {
         return Err(Failure::Unlike(inputs[at + 1].file.path.clone()));
     }
-    match write(fs, table_dir, &path, inputs, &sources, policy, cancelled) {
+    match write(place, &path, inputs, &sources, policy, cancelled) {
         Ok((merged, parts)) => {
             // The spans are what counts: an index that cannot be merged is made from the file later.
             if let Err(error) = indexes.merge(parts, &merged.new) {
@@ -89,7 +87,7 @@ pub(super) fn merge(
             Ok(merged)
         }
         Err(failure) => {
-            Output::discard(fs, table_dir, &path);
+            place.discard(&path);
             Err(failure)
         }
     }
@@ -113,16 +111,15 @@ fn check(cancelled: &AtomicBool) -> Result<(), Failure> {
 }
 
 fn write(
-    fs: &Fs,
-    table_dir: &Path,
+    place: &Place,
     path: &str,
     inputs: &[Input],
     sources: &[Source],
     policy: Policy,
     cancelled: &AtomicBool,
 ) -> Result<(Merged, Vec<Part>), Failure> {
-    let failed = |error: ParquetError| Failure::Output(disk_full(error, &table_dir.join(path)));
-    let mut output = Output::create(fs, table_dir, path)?;
+    let failed = |error: ParquetError| Failure::Output(disk_full(error, &place.dir().join(path)));
+    let mut output = Output::create(place, path)?;
     let mut writer = writer_like(&mut output, sources).map_err(failed)?;
     let (mut row_groups_copied, mut rows_encoded, mut parts) = (0, 0, Vec::new());
     for step in steps(sources, policy.keep_rows) {

@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::bloom_filter::Sbbf;
@@ -15,7 +14,7 @@ use parquet::file::reader::ChunkReader;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::DataFile;
-use crate::fs::Fs;
+use crate::place::Place;
 
 /// What is to be read.
 #[derive(Debug, Clone)]
@@ -45,17 +44,18 @@ impl Source {
     ///
     /// # Errors
     /// [`Opened::Unreadable`] when it is gone, or not what was written; [`Opened::Later`] when it cannot be read now.
-    pub(super) fn open(fs: &Fs, table_dir: &Path, input: &Input) -> Result<Self, Opened> {
+    pub(super) fn open(place: &Place, input: &Input) -> Result<Self, Opened> {
         let unreadable = |reason: String| Opened::Unreadable(Unreadable { path: input.file.path.clone(), reason });
-        let mut bytes = match fs.open(&table_dir.join(&input.file.path)) {
+        let mut bytes = match place.open(&input.file.path) {
             Ok(bytes) => bytes,
             Err(crate::StorageError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
                 return Err(unreadable("the file is missing".to_owned()));
             }
             Err(error) => return Err(Opened::Later(error)),
         };
-        let found = hash_of(&mut bytes)
-            .map_err(|source| Opened::Later(crate::fs::io_error("read", &table_dir.join(&input.file.path), source)))?;
+        let found = hash_of(&mut bytes).map_err(|source| {
+            Opened::Later(crate::fs::io_error("read", &place.dir().join(&input.file.path), source))
+        })?;
         if input.hash.is_some_and(|hash| hash != found) {
             return Err(unreadable("its content is not what was written".to_owned()));
         }

@@ -1,7 +1,6 @@
 //! [`Keeper`]: makes missing and damaged sidecars again, one at a time, beside everything else.
 
 use std::collections::{BTreeSet, HashSet};
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,12 +10,15 @@ use tokio_util::sync::CancellationToken;
 use super::Indexes;
 use crate::DataFile;
 use crate::buffer::Buffer;
+use crate::place::Place;
 
 /// Which sidecars are to be made, and how that went.
 #[derive(Debug)]
 pub(crate) struct Keeper {
     indexes: Indexes,
-    table_dir: PathBuf,
+    place: Place,
+    /// New data files that were not looked at yet.
+    new: Mutex<Vec<DataFile>>,
     /// Data files whose sidecar is to be made. At most as many as there are files.
     wanted: Mutex<BTreeSet<String>>,
     /// Data files of which none can be made; not tried again until the next start.
@@ -28,10 +30,11 @@ pub(crate) struct Keeper {
 
 impl Keeper {
     /// A keeper that has nothing to do yet.
-    pub(crate) fn new(indexes: Indexes, table_dir: PathBuf) -> Self {
+    pub(crate) fn new(indexes: Indexes, place: Place) -> Self {
         Self {
             indexes,
-            table_dir,
+            place,
+            new: Mutex::default(),
             wanted: Mutex::default(),
             unfit: Mutex::default(),
             work: Notify::new(),
@@ -64,19 +67,34 @@ impl Keeper {
         self.work.notify_one();
     }
 
-    /// Has the sidecars made that are missing.
-    pub(crate) fn want_missing(&self, files: &[DataFile]) {
-        files.iter().filter(|file| self.indexes.size_of(&file.path).is_none()).for_each(|file| self.want(file));
+    /// Has it seen to that new data files have sidecars.
+    pub(crate) fn look_at(&self, files: impl Iterator<Item = DataFile>) {
+        self.new.lock().unwrap_or_else(PoisonError::into_inner).extend(files);
+        self.work.notify_one();
+    }
+
+    /// Has the sidecars made that are missing. Blocks on the disk.
+    fn want_missing(&self, files: &[DataFile]) {
+        self.indexes.missing(files).into_iter().for_each(|file| self.want(file));
+    }
+
+    /// As [`Keeper::want_missing`], off the reactor.
+    async fn look_for_missing(self: &Arc<Self>, files: Arc<Vec<DataFile>>) {
+        let keeper = Arc::clone(self);
+        if let Err(error) = tokio::task::spawn_blocking(move || keeper.want_missing(&files)).await {
+            tracing::error!(%error, "the look for missing sidecars ended in a panic");
+        }
     }
 
     /// Works until stopped. A file that has left the table meanwhile needs none.
     pub(crate) async fn run(self: Arc<Self>, buffer: Arc<Buffer>, stop: CancellationToken) {
-        let (keeper, all) = (Arc::clone(&self), buffer.view(None).0.files);
-        // A look at every file: off the reactor.
-        if let Err(error) = tokio::task::spawn_blocking(move || keeper.want_missing(&all)).await {
-            tracing::error!(%error, "the look for missing sidecars ended in a panic");
-        }
+        let all = buffer.view(None).0.files;
+        self.look_for_missing(all).await;
         while !stop.is_cancelled() {
+            let new = std::mem::take(&mut *self.new.lock().unwrap_or_else(PoisonError::into_inner));
+            if !new.is_empty() {
+                self.look_for_missing(Arc::new(new)).await;
+            }
             let next = self.wanted.lock().unwrap_or_else(PoisonError::into_inner).pop_first();
             let Some(path) = next else {
                 tokio::select! {
@@ -92,7 +110,7 @@ impl Keeper {
 
     async fn make(self: &Arc<Self>, file: DataFile) {
         let (keeper, path) = (Arc::clone(self), file.path.clone());
-        let made = tokio::task::spawn_blocking(move || keeper.indexes.rebuild(&keeper.table_dir, &file)).await;
+        let made = tokio::task::spawn_blocking(move || keeper.indexes.rebuild(&keeper.place, &file)).await;
         let reason = match made {
             Ok(Ok(())) => {
                 self.made.fetch_add(1, Ordering::Relaxed);

@@ -2,10 +2,12 @@
 
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::fs::Fs;
+use crate::object::Sidecars;
 use crate::{Result, StorageError};
 
 /// No part is longer: what an open or a lookup allocates at most.
@@ -24,6 +26,8 @@ pub(super) struct Extent {
 pub(super) enum Source {
     /// In a file.
     File(Fs, PathBuf),
+    /// In a store, read through a local copy.
+    Copy(Arc<Sidecars>, String),
     /// In memory, on their way to being merged.
     Memory(Vec<u8>),
 }
@@ -33,6 +37,7 @@ impl Source {
     pub(super) fn size(&self) -> Result<u64> {
         match self {
             Self::File(fs, path) => Ok(fs.size(path)?.unwrap_or(0)),
+            Self::Copy(sidecars, name) => sidecars.size(name),
             Self::Memory(bytes) => Ok(bytes.len() as u64),
         }
     }
@@ -54,6 +59,7 @@ impl Source {
                 fs.read_exact_at(path, offset, &mut bytes)?;
                 Ok(bytes)
             }
+            Self::Copy(sidecars, name) => sidecars.read(name, offset, length),
             Self::Memory(all) => {
                 let start = usize::try_from(offset).unwrap_or(usize::MAX);
                 let part = all.get(start..).and_then(|rest| rest.get(..length));
@@ -66,6 +72,7 @@ impl Source {
     pub(super) fn damaged(&self, reason: &str) -> StorageError {
         let path = match self {
             Self::File(_, path) => path.clone(),
+            Self::Copy(_, name) => PathBuf::from(name),
             Self::Memory(_) => PathBuf::from("memory"),
         };
         StorageError::Corrupt { path, reason: reason.to_owned() }

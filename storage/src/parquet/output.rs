@@ -1,25 +1,25 @@
-//! A data file on its way: written under a temporary name, hashed as it goes, on disk under its own name before anybody
-//! hears of it.
+//! A data file on its way: written under a temporary name, hashed as it goes, safe under its own name before anybody hears
+//! of it.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
 
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::Result;
 use crate::failpoint::{Point, hit};
-use crate::fs::{Fs, FsFile, parent, temporary_name};
+use crate::fs::FsFile;
+use crate::place::Place;
 
 /// A file that is being written.
 pub(crate) struct Output {
     file: FsFile,
     hash: Xxh3,
     bytes: u64,
-    target: PathBuf,
-    fs: Fs,
+    place: Place,
+    path: String,
 }
 
-/// A file that is on disk.
+/// A file that is on disk, or in the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Published {
     /// Its size.
@@ -29,22 +29,14 @@ pub(crate) struct Published {
 }
 
 impl Output {
-    /// Begins the file at `path` below `table_dir`.
+    /// Begins the file at `path` below the table's folder.
     ///
     /// # Errors
     /// [`crate::StorageError::Io`], [`crate::StorageError::DiskFull`].
-    pub(crate) fn create(fs: &Fs, table_dir: &Path, path: &str) -> Result<Self> {
-        let target = table_dir.join(path);
-        let folder = parent(&target);
-        if !folder.is_dir() {
-            fs.create_dir_all(folder)?;
-            fs.sync_dir(table_dir)?;
-        }
-        let temporary = temporary_name(&target);
-        fs.remove(&temporary)?;
-        let file = fs.create(&temporary)?;
+    pub(crate) fn create(place: &Place, path: &str) -> Result<Self> {
+        let file = place.fs().create(&place.prepare(path)?)?;
         hit(Point::FileCreated)?;
-        Ok(Self { file, hash: Xxh3::new(), bytes: 0, target, fs: fs.clone() })
+        Ok(Self { file, hash: Xxh3::new(), bytes: 0, place: place.clone(), path: path.to_owned() })
     }
 
     /// Gives the file its name, once everything is on disk.
@@ -53,23 +45,15 @@ impl Output {
     /// [`crate::StorageError::Io`], [`crate::StorageError::DiskFull`].
     pub(crate) fn publish(self) -> Result<Published> {
         hit(Point::FileWritten)?;
-        self.file.sync_all()?;
+        if !self.place.is_remote() {
+            self.file.sync_all()?;
+        }
         hit(Point::FileSynced)?;
-        self.fs.rename(&temporary_name(&self.target), &self.target)?;
+        self.place.publish(&self.path, self.bytes)?;
         hit(Point::FileRenamed)?;
-        self.fs.sync_dir(parent(&self.target))?;
+        self.place.sync_name(&self.path)?;
         hit(Point::FileReady)?;
         Ok(Published { bytes: self.bytes, content_hash: self.hash.digest128() })
-    }
-
-    /// Removes what was written of a file that will not be finished, since a disk that ran full needs the room.
-    pub(crate) fn discard(fs: &Fs, table_dir: &Path, path: &str) {
-        let target = table_dir.join(path);
-        for left in [temporary_name(&target), target] {
-            if let Err(error) = fs.remove(&left) {
-                tracing::warn!(%error, "an unfinished file stays until the next start");
-            }
-        }
     }
 }
 

@@ -11,8 +11,9 @@ use xxhash_rust::xxh3::Xxh3;
 use super::output::Output;
 use super::properties::{self, PAGE_ROWS, ROW_GROUP_ROWS};
 use crate::buffer::Buffered;
-use crate::fs::{Fs, io_error};
+use crate::fs::io_error;
 use crate::index::Builder;
+use crate::place::Place;
 use crate::schema::{col, memory_schema};
 use crate::{DataFile, Result};
 
@@ -32,28 +33,22 @@ pub(crate) struct NewFile {
     pub(crate) duration_range: Range,
 }
 
-/// Writes the batches to `path` below `table_dir`, and gathers their sidecar on the way.
+/// Writes the batches to `path` below the table's folder, and gathers their sidecar on the way.
 ///
 /// # Errors
 /// [`crate::StorageError::Io`], [`crate::StorageError::DiskFull`], [`crate::StorageError::Parquet`]; what was written until then
 /// is removed, since a disk that ran full needs the room.
-pub(crate) fn write(
-    fs: &Fs,
-    table_dir: &Path,
-    path: &str,
-    hour: &str,
-    batches: &[&Buffered],
-) -> Result<(NewFile, Builder)> {
-    let written = try_write(fs, table_dir, path, hour, batches);
+pub(crate) fn write(place: &Place, path: &str, hour: &str, batches: &[&Buffered]) -> Result<(NewFile, Builder)> {
+    let written = try_write(place, path, hour, batches);
     if written.is_err() {
-        Output::discard(fs, table_dir, path);
+        place.discard(path);
     }
     written
 }
 
-fn try_write(fs: &Fs, table_dir: &Path, path: &str, hour: &str, batches: &[&Buffered]) -> Result<(NewFile, Builder)> {
-    let target = table_dir.join(path);
-    let output = Output::create(fs, table_dir, path)?;
+fn try_write(place: &Place, path: &str, hour: &str, batches: &[&Buffered]) -> Result<(NewFile, Builder)> {
+    let target = place.dir().join(path);
+    let output = Output::create(place, path)?;
     let mut writer = ArrowWriter::try_new_with_options(output, memory_schema(), properties::options())?;
     let mut ranges = Ranges::default();
     let mut pieces = Pieces::default();
@@ -117,9 +112,9 @@ pub(crate) fn disk_full(error: parquet::errors::ParquetError, path: &Path) -> cr
 }
 
 /// The xxh3-128 of a file's bytes.
-pub(crate) fn content_hash(fs: &Fs, path: &Path) -> Result<u128> {
+pub(crate) fn content_hash(place: &Place, path: &str) -> Result<u128> {
     let mut hash = Xxh3::new();
-    fs.for_each_piece(path, |piece| hash.update(piece))?;
+    place.read_through(path, |piece| hash.update(piece))?;
     Ok(hash.digest128())
 }
 

@@ -2,7 +2,6 @@
 //! being written, are in memory.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{AsArray, BooleanArray, RecordBatch};
@@ -11,12 +10,12 @@ use arrow::datatypes::Int32Type;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::arrow::{ArrowWriter, ProjectionMask};
 
-use crate::fs::Fs;
 use crate::index::Indexes;
 use crate::parquet::output::Output;
 use crate::parquet::properties;
 use crate::parquet::writer::{NewFile, Pieces, Ranges, disk_full};
 use crate::partition::FileName;
+use crate::place::Place;
 use crate::schema::{col, memory_schema};
 use crate::{DataFile, Result, StorageError};
 
@@ -27,8 +26,8 @@ const BATCH_ROWS: usize = 8192;
 ///
 /// # Errors
 /// [`StorageError::Io`], [`StorageError::Parquet`].
-pub(super) fn services_of(fs: &Fs, path: &Path) -> Result<BTreeMap<String, u64>> {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(fs.open(path)?)?;
+pub(super) fn services_of(place: &Place, path: &str) -> Result<BTreeMap<String, u64>> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(place.open(path)?)?;
     let mask = ProjectionMask::columns(reader.parquet_schema(), [col::SERVICE_NAME]);
     let mut services = BTreeMap::new();
     for batch in reader.with_projection(mask).with_batch_size(BATCH_ROWS).build()? {
@@ -46,40 +45,26 @@ pub(super) fn services_of(fs: &Fs, path: &Path) -> Result<BTreeMap<String, u64>>
 ///
 /// # Errors
 /// As a flush; [`StorageError::Corrupt`] when the file is not what was written. Nothing is left on disk then.
-pub(super) fn without(
-    fs: &Fs,
-    indexes: &Indexes,
-    table_dir: &Path,
-    file: &DataFile,
-    services: &[String],
-) -> Result<NewFile> {
-    let source = table_dir.join(&file.path);
-    let found = crate::parquet::writer::content_hash(fs, &source)?;
+pub(super) fn without(place: &Place, indexes: &Indexes, file: &DataFile, services: &[String]) -> Result<NewFile> {
+    let found = crate::parquet::writer::content_hash(place, &file.path)?;
     let Some(name) = FileName::parse(&file.path).filter(|_| file.content_hash == Some(found)) else {
         let reason = "its content is not what was written".to_owned();
-        return Err(StorageError::Corrupt { path: source, reason });
+        return Err(StorageError::Corrupt { path: place.dir().join(&file.path), reason });
     };
     let path = FileName { merged: true, ..name }.path(&file.received_hour, rand::random());
-    let written = write(fs, indexes, table_dir, &path, file, services);
+    let written = write(place, indexes, &path, file, services);
     if written.is_err() {
-        Output::discard(fs, table_dir, &path);
+        place.discard(&path);
     }
     written
 }
 
-fn write(
-    fs: &Fs,
-    indexes: &Indexes,
-    table_dir: &Path,
-    path: &str,
-    file: &DataFile,
-    services: &[String],
-) -> Result<NewFile> {
+fn write(place: &Place, indexes: &Indexes, path: &str, file: &DataFile, services: &[String]) -> Result<NewFile> {
     let options = ArrowReaderOptions::new().with_schema(memory_schema());
-    let source = fs.open(&table_dir.join(&file.path))?;
+    let source = place.open(&file.path)?;
     let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(source, options)?;
-    let failed = |error| disk_full(error, &table_dir.join(path));
-    let output = Output::create(fs, table_dir, path)?;
+    let failed = |error| disk_full(error, &place.dir().join(path));
+    let output = Output::create(place, path)?;
     let mut writer = ArrowWriter::try_new_with_options(output, memory_schema(), properties::options())?;
     let (mut ranges, mut pieces, mut rows) = (Ranges::default(), Pieces::default(), 0);
     let mut index = crate::index::Builder::default();

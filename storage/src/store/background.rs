@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Shared, upkeep};
 use crate::flush::Flusher;
+use crate::object::RoundWriter;
 use crate::wal;
 use crate::wal::writer::{Append, Writer};
 
@@ -21,6 +22,24 @@ const TICK: Duration = Duration::from_millis(250);
 /// Waits after failed flushes, in a row.
 const BACKOFF: Duration = Duration::from_secs(1);
 const BACKOFF_MAX: Duration = Duration::from_secs(30);
+
+/// What makes requests durable.
+#[derive(Debug)]
+pub(super) enum LogWriter {
+    /// On the local disk.
+    Disk(Box<Writer>),
+    /// In the store that the table is in.
+    Store(RoundWriter),
+}
+
+impl LogWriter {
+    fn run(self, requests: mpsc::Receiver<Append>, rounds: &Arc<Shared>) {
+        match self {
+            Self::Disk(writer) => writer.run(requests, rounds),
+            Self::Store(writer) => writer.run(requests, rounds),
+        }
+    }
+}
 
 /// Joined by [`Background::stop`]; a dropped one ends by itself.
 #[derive(Debug)]
@@ -34,7 +53,7 @@ pub(super) struct Background {
 }
 
 impl Background {
-    pub(super) fn start(shared: &Arc<Shared>, writer: Writer, requests: mpsc::Receiver<Append>) -> Self {
+    pub(super) fn start(shared: &Arc<Shared>, writer: LogWriter, requests: mpsc::Receiver<Append>) -> Self {
         let stop = CancellationToken::new();
         let rounds = Arc::clone(shared);
         let spawned =
@@ -93,6 +112,7 @@ async fn run(shared: Arc<Shared>, stop: CancellationToken) {
             () = tokio::time::sleep(TICK) => {}
         }
         let has_room = shared.look_after_disk();
+        shared.release_rounds().await;
         if has_room && !had_room {
             // Whatever failed for want of room need not wait any longer.
             next = Instant::now();
@@ -144,6 +164,17 @@ impl Shared {
             self.health.try_again();
         }
         has_room
+    }
+
+    /// Removes rounds from the store that may go.
+    async fn release_rounds(&self) {
+        let now = self.clock.now();
+        let Some(rounds) = self.rounds.clone().filter(|rounds| rounds.is_release_due(now)) else {
+            return;
+        };
+        if let Err(error) = super::blocking(move || rounds.release(now)).await {
+            tracing::warn!(%error, "cannot remove rounds of the log from the store");
+        }
     }
 
     /// Whether a segment may be made: see [`wal::segment::prepare`].

@@ -7,6 +7,7 @@ mod damage;
 mod disk;
 mod files;
 mod indexes;
+mod object;
 mod peers;
 mod retention;
 mod support;

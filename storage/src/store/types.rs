@@ -7,6 +7,8 @@ use bytes::Bytes;
 
 use crate::buffer::Generation;
 use crate::index::Indexes;
+use crate::object::Traffic;
+use crate::place::DataFiles;
 use crate::{CompactionStatus, DiskStatus, RetentionStatus, ScrubStatus, SpanBatch, UnixNanos, VacuumStatus};
 
 /// Encoding of a frame's payload.
@@ -100,8 +102,10 @@ pub struct Snapshot {
     pub buffered: Vec<SpanBatch>,
     /// Committed files.
     pub files: Arc<Vec<DataFile>>,
-    /// Absolute folder of the Delta table.
+    /// Absolute folder of the Delta table; of a table in a store, that of files on their way.
     pub table_dir: PathBuf,
+    /// Opens the files, wherever they are.
+    pub data: DataFiles,
     /// Files that were set aside and are therefore missing from answers, with the reason.
     pub holes: Vec<String>,
     /// The indexes of the files.
@@ -155,4 +159,6 @@ pub struct StoreStatus {
     pub scrub: ScrubStatus,
     /// How full the disk is.
     pub disk: DiskStatus,
+    /// What was asked of the store of objects, if the table is in one.
+    pub object_store: Option<Traffic>,
 }

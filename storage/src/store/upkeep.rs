@@ -17,12 +17,14 @@ const BACKOFF: Duration = Duration::from_secs(30);
 
 /// How often spans are let go.
 const EXPIRY_TICKS: u32 = 60;
+/// How often others are looked for who write to a table in a store: one request.
+const LOOK_TICKS: u32 = if cfg!(test) { 1 } else { 10 };
 
 /// Runs until `stop`.
 pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     let mut ticks = 0_u32;
     loop {
-        let wait = match shared.upkeep(ticks.is_multiple_of(EXPIRY_TICKS), &stop).await {
+        let wait = match shared.upkeep(ticks, &stop).await {
             Ok(()) => TICK,
             Err(error) => {
                 tracing::warn!(%error, source = ?std::error::Error::source(&error), "upkeep failed, will be retried");
@@ -50,17 +52,27 @@ pub(super) async fn scrub(shared: Arc<Shared>, stop: CancellationToken) {
 }
 
 impl Shared {
-    async fn upkeep(&self, expire: bool, stop: &CancellationToken) -> Result<()> {
+    async fn upkeep(&self, ticks: u32, stop: &CancellationToken) -> Result<()> {
         self.vacuum().await;
+        if ticks.is_multiple_of(LOOK_TICKS) {
+            self.look_for_others().await?;
+        }
         self.restore_ballast().await?;
         self.watch_clock().await?;
-        if expire {
+        if ticks.is_multiple_of(EXPIRY_TICKS) {
             self.expire().await?;
         }
         while !stop.is_cancelled() && self.compact().await? {
             self.vacuum().await;
         }
         Ok(())
+    }
+
+    async fn look_for_others(&self) -> Result<()> {
+        match &self.writing {
+            Some(writing) => writing.committer.look_for_others().await,
+            None => Ok(()),
+        }
     }
 
     /// What the first round would do, before anybody else uses the folder.
@@ -100,7 +112,7 @@ impl Shared {
         let Some(file) = writing.scrubber.next(&snapshot.files) else {
             return false;
         };
-        let checked = match writing.scrubber.check(&snapshot.table_dir, &file, stop).await {
+        let checked = match writing.scrubber.check(&snapshot.data, &file, stop).await {
             Ok(Some(reason)) => self.report_damaged(&file.path, &reason).await.map(|_| ()),
             Ok(None) => Ok(()),
             Err(error) => Err(error),
@@ -143,7 +155,8 @@ impl Shared {
             return;
         };
         let (vacuum, now, held) = (Arc::clone(&writing.committer.vacuum), self.clock.now(), self.buffer.oldest_held());
-        let hurry = self.disk.status().level >= DiskLevel::Warn;
+        // What is removed from a store frees nothing here.
+        let hurry = !self.place.is_remote() && self.disk.status().level >= DiskLevel::Warn;
         let run = move || {
             vacuum.run(now, held, hurry);
             Ok(())

@@ -50,12 +50,12 @@ impl Store {
 
 impl Shared {
     async fn look_into(&self, file: &DataFile) -> Result<Found> {
-        let (fs, table_dir, file) = (self.fs.clone(), self.table_dir.clone(), file.clone());
+        let (place, file) = (self.place.clone(), file.clone());
         blocking(move || {
-            if let Some(reason) = damage(&fs, &table_dir, &file) {
+            if let Some(reason) = damage(&place, None, &file) {
                 return Ok(Found::Damaged(reason));
             }
-            Ok(match content_hash(&fs, &table_dir.join(&file.path)) {
+            Ok(match content_hash(&place, &file.path) {
                 Ok(found) if file.content_hash.is_none_or(|written| written == found) => Found::Whole,
                 Ok(_) => Found::Damaged("its content is not what was written".to_owned()),
                 Err(error) => Found::Unread(error.to_string()),

@@ -24,8 +24,10 @@ pub(super) struct Added {
 pub(super) enum Change {
     /// A file counts from now on.
     Add(Added),
-    /// The file of this path counts no more.
-    Remove(String),
+    /// The file of this path counts no more, since this time.
+    Remove(String, UnixNanos),
+    /// An application, say a writer of ours, has got this far.
+    Progress(String, u64),
     /// Schema, partitioning or protocol.
     Table,
 }
@@ -50,13 +52,29 @@ pub(super) fn create(now: UnixNanos) -> String {
     lines(&[commit_info("CREATE TABLE", false, now), protocol, metadata])
 }
 
-/// The entry of a transaction.
-pub(super) fn entry(transaction: &Transaction, app_id: &str, now: UnixNanos) -> String {
+/// The entry by which a server says that the table in a store is its own from now on. The name is random: an entry that is
+/// found under the version that was written is ours only if it is ours byte for byte.
+pub(super) fn claim(epoch: u64, now: UnixNanos) -> String {
+    let mut info = commit_info("CLAIM", false, now);
+    if let Some(Value::Object(info)) = info.get_mut("commitInfo") {
+        info.insert("writer".to_owned(), random_uuid().into());
+    }
+    let epoch = i64::try_from(epoch).unwrap_or(i64::MAX);
+    let claim = json!({"txn": {"appId": super::WRITER_APP_ID, "version": epoch, "lastUpdated": millis(now)}});
+    lines(&[info, claim])
+}
+
+/// The entry of a transaction; `epoch` is that of a server whose requests are acknowledged in the store.
+pub(super) fn entry(transaction: &Transaction, app_id: &str, epoch: Option<u64>, now: UnixNanos) -> String {
     let purpose = transaction.purpose;
     let mut actions = vec![commit_info(purpose.operation(), transaction.removes.is_empty(), now)];
     if let Some(watermark) = transaction.watermark {
         let watermark = i64::try_from(watermark).unwrap_or(i64::MAX);
         actions.push(json!({"txn": {"appId": app_id, "version": watermark, "lastUpdated": millis(now)}}));
+        if let Some(epoch) = epoch.and_then(|epoch| i64::try_from(epoch).ok()) {
+            let app_id = super::EPOCH_APP_ID;
+            actions.push(json!({"txn": {"appId": app_id, "version": epoch, "lastUpdated": millis(now)}}));
+        }
     }
     actions.extend(transaction.removes.iter().map(|file| remove(file, purpose, now)));
     actions.extend(transaction.adds.iter().map(|new| add(new, purpose, now)));
@@ -160,8 +178,14 @@ fn change(action: &Value) -> Option<Change> {
     if action.get("metaData").is_some() || action.get("protocol").is_some() {
         return Some(Change::Table);
     }
-    if let Some(path) = action.get("remove").and_then(|remove| remove.get("path")?.as_str()) {
-        return Some(Change::Remove(decode_path(path)));
+    if let Some(remove) = action.get("remove") {
+        let removed = remove.get("deletionTimestamp").and_then(Value::as_i64).unwrap_or(0);
+        return Some(Change::Remove(decode_path(remove.get("path")?.as_str()?), from_millis(removed)));
+    }
+    if let Some(progress) = action.get("txn") {
+        let version =
+            progress.get("version").and_then(Value::as_i64).and_then(|version| u64::try_from(version).ok())?;
+        return Some(Change::Progress(progress.get("appId")?.as_str()?.to_owned(), version));
     }
     let add = action.get("add")?;
     let text = |name: &str| add.get(name).and_then(Value::as_str);
@@ -207,6 +231,11 @@ fn delta_type(kind: &DataType) -> Value {
 
 fn millis(now: UnixNanos) -> i64 {
     now.0 / 1_000_000
+}
+
+/// An instant of the log.
+pub(super) fn from_millis(millis: i64) -> UnixNanos {
+    UnixNanos(millis.saturating_mul(1_000_000))
 }
 
 /// A random (version 4) UUID as text.

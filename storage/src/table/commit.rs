@@ -2,15 +2,18 @@
 //!
 //! A write that fails may still have put its entry in place, so what stands in the log decides. When even that cannot
 //! be read, the transaction is kept and looked up before anything else is committed.
+//!
+//! In a store a write whose answer is lost may still be on its way and take place later, when its files may be gone. So it is
+//! sent again under the same version until something stands there: its own entry, or another one that keeps it out for good.
 
 use bytes::Bytes;
 use deltalake_core::kernel::transaction::TransactionError;
 use deltalake_core::logstore::{CommitOrBytes, LogStoreRef};
 
-use super::{APP_ID, Table, actions, cannot, refusal};
+use super::{APP_ID, EPOCH_APP_ID, Table, WRITER_APP_ID, actions, cannot, refusal};
 use crate::failpoint::{Point, hit};
 use crate::parquet::writer::NewFile;
-use crate::{DataFile, Result, UnixNanos};
+use crate::{DataFile, Result, StorageError, UnixNanos};
 use actions::Change;
 
 /// A commit gives up after losing to this many other writers.
@@ -89,14 +92,20 @@ impl Table {
     /// [`crate::StorageError::Table`] or [`crate::StorageError::Io`]: the commit is not there, and its new files may be
     /// removed, unless [`Table::is_unsettled`] says that nobody knows.
     pub(crate) async fn commit(&mut self, transaction: &Transaction, now: UnixNanos) -> Result<Commit> {
-        let entry = Bytes::from(actions::entry(transaction, APP_ID, now));
+        let entry =
+            Bytes::from(actions::entry(transaction, &self.app_id, self.claimed.filter(|_| self.app_id == APP_ID), now));
         let log_store = self.builder()?.build_storage().map_err(cannot("open"))?;
         hit(Point::CommitBegin)?;
         for _ in 0..RACES_MAX {
+            self.check_owned()?;
             self.check_removes(transaction)?;
             let version = self.version.saturating_add(1);
             let outcome = write_entry(&log_store, version, &entry).await;
-            let durable = outcome.is_ok();
+            if self.place.is_remote() && outcome.is_ok() {
+                self.adopt(version, transaction);
+                return Ok(Commit { durable: true });
+            }
+            let durable = outcome.is_ok() || self.place.is_remote();
             let found = match log_store.read_commit_entry(version).await {
                 Ok(found) => found,
                 Err(error) => {
@@ -113,6 +122,10 @@ impl Table {
                     return Ok(Commit { durable });
                 }
                 Some(foreign) => self.follow(version, &foreign)?,
+                None if self.place.is_remote() => {
+                    self.unsettled = Some(Unsettled { version, entry, transaction: transaction.clone() });
+                    return outcome.map(|()| Commit { durable }).map_err(cannot("commit to"));
+                }
                 None => outcome.map_err(cannot("commit to"))?,
             }
         }
@@ -143,7 +156,16 @@ impl Table {
             return Ok(None);
         };
         let log_store = self.builder()?.build_storage().map_err(cannot("open"))?;
+        if self.place.is_remote()
+            && let Err(error) = write_entry(&log_store, unsettled.version, &unsettled.entry).await
+        {
+            tracing::debug!(%error, version = unsettled.version, "what stands in the log decides");
+        }
         match log_store.read_commit_entry(unsettled.version).await {
+            Ok(None) if self.place.is_remote() => {
+                self.unsettled = Some(unsettled);
+                Err(refusal("commit to", "it is not known yet whether the last commit took place".to_owned()))
+            }
             Err(error) => {
                 self.unsettled = Some(unsettled);
                 Err(cannot("read")(error))
@@ -169,7 +191,14 @@ impl Table {
         for change in actions::parse(entry)? {
             match change {
                 Change::Add(added) => self.add(added),
-                Change::Remove(path) => self.forget(&path),
+                Change::Remove(path, removed) => {
+                    self.forget(&path);
+                    // Whoever opens the table takes these; later ones are their remover's to vacuum.
+                    if self.place.is_remote() && self.claimed.is_none() {
+                        self.tombstones.insert(path, removed);
+                    }
+                }
+                Change::Progress(app, version) => self.take_note(&app, version),
                 Change::Table => {
                     let reason = "another writer changed its schema or protocol; restart to load it";
                     return Err(refusal("follow", reason.to_owned()));
@@ -178,6 +207,88 @@ impl Table {
         }
         self.version = version;
         Ok(())
+    }
+
+    fn take_note(&mut self, app: &str, version: u64) {
+        if app == self.app_id {
+            self.watermark = self.watermark.max(version);
+        }
+        match app {
+            APP_ID => self.rounds_from.seq = self.rounds_from.seq.max(version.saturating_add(1)),
+            EPOCH_APP_ID => self.rounds_from.epoch = self.rounds_from.epoch.max(version),
+            _ => {}
+        }
+        if app == WRITER_APP_ID {
+            self.epoch = self.epoch.max(version);
+            if self.claimed.is_some_and(|mine| version > mine) {
+                tracing::error!(
+                    "another server has taken the table in the store over; this one takes no writes any more"
+                );
+                self.fenced = Some(
+                    "another server has taken over the table in the object store; stop one of the two, then restart this one"
+                        .to_owned(),
+                );
+            }
+        }
+    }
+
+    /// Why nothing can be committed any more: another server has the table.
+    pub(crate) fn fenced(&self) -> Option<&str> {
+        self.fenced.as_deref()
+    }
+
+    fn check_owned(&self) -> Result<()> {
+        self.fenced.clone().map_or(Ok(()), |reason| Err(StorageError::ReadOnly { reason }))
+    }
+
+    /// Makes the table in a store this server's own: every server that had it before finds this entry where it wants to write
+    /// its next one. Whatever was written meanwhile is followed first, also what a list that was behind did not show.
+    ///
+    /// # Errors
+    /// [`crate::StorageError::Table`] when the store gives no answer.
+    pub(super) async fn claim(&mut self, now: UnixNanos) -> Result<()> {
+        let log_store = self.builder()?.build_storage().map_err(cannot("open"))?;
+        let mut silences = 0;
+        while silences < RACES_MAX {
+            let epoch = self.epoch.saturating_add(1);
+            let entry = Bytes::from(actions::claim(epoch, now));
+            let version = self.version.saturating_add(1);
+            let outcome = write_entry(&log_store, version, &entry).await;
+            match log_store.read_commit_entry(version).await {
+                Ok(Some(found)) if found == entry => {
+                    self.version = version;
+                    self.commits_since_checkpoint = self.commits_since_checkpoint.saturating_add(1);
+                    self.epoch = epoch;
+                    self.claimed = Some(epoch);
+                    return Ok(());
+                }
+                Ok(Some(foreign)) => self.follow(version, &foreign)?,
+                Ok(None) | Err(_) if silences + 1 < RACES_MAX => {
+                    silences += 1;
+                    tracing::debug!(?outcome, version, "the claim on the table has no answer yet");
+                }
+                Ok(None) => outcome.map_err(cannot("claim"))?,
+                Err(error) => return Err(cannot("claim")(error)),
+            }
+        }
+        Err(refusal("claim", "the store gives no answer".to_owned()))
+    }
+
+    /// Follows what others have committed; whether there was something.
+    ///
+    /// # Errors
+    /// As [`Table::commit`].
+    pub(crate) async fn follow_others(&mut self) -> Result<bool> {
+        let log_store = self.builder()?.build_storage().map_err(cannot("open"))?;
+        for followed in 0..RACES_MAX {
+            self.check_owned()?;
+            let version = self.version.saturating_add(1);
+            match log_store.read_commit_entry(version).await.map_err(cannot("read"))? {
+                Some(foreign) => self.follow(version, &foreign)?,
+                None => return Ok(followed > 0),
+            }
+        }
+        Ok(true)
     }
 }
 

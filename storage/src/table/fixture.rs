@@ -10,6 +10,7 @@ use super::{APP_ID, CHECKPOINT_EVERY, LOG_FOLDER, Table, actions, cannot};
 use crate::fs::Fs;
 use crate::parquet::writer::NewFile;
 use crate::partition::{FileName, received_hour};
+use crate::place::Place;
 use crate::{Clock, DataFile, Result, UnixNanos};
 
 /// Flushes that a merge makes one file of.
@@ -26,8 +27,8 @@ const BYTES: &[u8] = b"PAR1PAR1";
 pub(crate) async fn write(data_dir: &Path, clock: &dyn Clock, minutes: u64) -> Result<u64> {
     let fs = Fs::default();
     fs.create_dir_all(data_dir)?;
-    let (table, _) = Table::open(&fs, data_dir, clock).await?;
-    let log = table.dir.join(LOG_FOLDER);
+    let (table, _) = Table::open(&Place::local(fs, data_dir), APP_ID, clock).await?;
+    let log = table.place.dir().join(LOG_FOLDER);
     let began = clock.now();
     let (mut version, mut flushed) = (0_u64, Vec::new());
     let commits = minutes + minutes / MERGED;
@@ -35,7 +36,7 @@ pub(crate) async fn write(data_dir: &Path, clock: &dyn Clock, minutes: u64) -> R
     let commit = |transaction: &Transaction, at: UnixNanos, version: &mut u64| {
         *version += 1;
         let path = log.join(format!("{version:020}.json"));
-        let text = actions::entry(transaction, APP_ID, at);
+        let text = actions::entry(transaction, APP_ID, None, at);
         std::fs::write(&path, text).map_err(|source| crate::fs::io_error("write", &path, source))
     };
     for minute in 1..=minutes {
@@ -53,14 +54,14 @@ pub(crate) async fn write(data_dir: &Path, clock: &dyn Clock, minutes: u64) -> R
             let removes = std::mem::take(&mut flushed);
             let merge =
                 Transaction { purpose: Purpose::Compaction, adds: vec![file(name, at)], removes, watermark: None };
-            put(&table.dir, &merge.adds[0].file)?;
+            put(table.place.dir(), &merge.adds[0].file)?;
             commit(&merge, at, &mut version)?;
             if version == checkpoint_at {
                 checkpoint(&table).await?;
             }
         }
     }
-    flushed.iter().try_for_each(|file| put(&table.dir, file))?;
+    flushed.iter().try_for_each(|file| put(table.place.dir(), file))?;
     Ok(version)
 }
 
@@ -105,9 +106,10 @@ mod tests {
             let clock = ManualClock::at(UnixNanos(1_700_000_000_000_000_000));
             let commits = write(folder.path(), &clock, hours * MERGED + 10).await.unwrap();
             assert_eq!(commits, hours * (MERGED + 1) + 10);
-            let (table, watermark) = Table::open(&Fs::default(), folder.path(), &clock).await.unwrap();
+            let (table, watermark) =
+                Table::open(&Place::local(Fs::default(), folder.path()), APP_ID, &clock).await.unwrap();
             assert_eq!((table.files().len() as u64, watermark), (hours + 10, hours * MERGED + 10));
-            let reads = table.store.reads();
+            let reads = table.reads.load(std::sync::atomic::Ordering::Relaxed);
             // Each commit behind the checkpoint is read for files, tombstones and the watermark.
             assert!(reads < 4 * CHECKPOINT_EVERY, "{reads} reads after {commits} commits");
         }

@@ -42,10 +42,10 @@ impl SyncedStore {
         Self { inner: Arc::new(LocalFileSystem::new()), fs, reads: Arc::default() }
     }
 
-    /// Objects read so far: files of the log.
+    /// Counts the objects read: files of the log.
     #[cfg(test)]
-    pub(super) fn reads(&self) -> u64 {
-        self.reads.load(Ordering::Relaxed)
+    pub(super) fn counter(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.reads)
     }
 
     async fn put_bytes(&self, location: &Path, bytes: Bytes, mode: PutMode) -> object_store::Result<PutResult> {

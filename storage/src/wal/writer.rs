@@ -57,7 +57,8 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
-    fn of(error: StorageError) -> Self {
+    /// What every waiter is told.
+    pub(crate) fn of(error: StorageError) -> Self {
         match error {
             StorageError::DiskFull { path } => Self::DiskFull(path),
             StorageError::ReadOnly { reason } => Self::ReadOnly(reason),

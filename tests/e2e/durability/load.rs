@@ -28,7 +28,7 @@ const START: u64 = 1_700_000_000_000_000_000;
 
 /// What a client does about a request that was not acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Retry {
+pub(crate) enum Retry {
     /// Sends it again until it is, to the next life of the server if need be.
     UntilAcknowledged,
     /// Goes on with the next one.
@@ -36,7 +36,7 @@ pub(super) enum Retry {
 }
 
 /// Clients and their ledger.
-pub(super) struct Load {
+pub(crate) struct Load {
     shared: Arc<Shared>,
     clients: Vec<JoinHandle<()>>,
 }
@@ -54,7 +54,7 @@ struct Shared {
 
 impl Load {
     /// Clients that wait for a server.
-    pub(super) fn start(folder: &Path, retry: Retry) -> Self {
+    pub(crate) fn start(folder: &Path, retry: Retry) -> Self {
         let path = folder.join("ledger.jsonl");
         let ledger = Ledger::create(&path, RUN, usize::try_from(SPANS).unwrap(), "http").unwrap();
         let shared = Arc::new(Shared {
@@ -75,27 +75,27 @@ impl Load {
     }
 
     /// Tells the clients where the server is now.
-    pub(super) fn send_to(&self, server: &Server) {
+    pub(crate) fn send_to(&self, server: &Server) {
         *self.shared.at.lock().unwrap() = Some(server.at.http);
     }
 
     /// Lets the clients wait for a server.
-    pub(super) fn hold(&self) {
+    pub(crate) fn hold(&self) {
         *self.shared.at.lock().unwrap() = None;
     }
 
     /// Requests acknowledged so far.
-    pub(super) fn acknowledged(&self) -> u64 {
+    pub(crate) fn acknowledged(&self) -> u64 {
         self.shared.acknowledged.load(Ordering::SeqCst)
     }
 
     /// Answers so far that asked to send the request later.
-    pub(super) fn postponed(&self) -> u64 {
+    pub(crate) fn postponed(&self) -> u64 {
         self.shared.postponed.load(Ordering::SeqCst)
     }
 
     /// Waits until that many more requests are acknowledged.
-    pub(super) fn wait_for(&self, more: u64) {
+    pub(crate) fn wait_for(&self, more: u64) {
         let goal = self.acknowledged() + more;
         eventually("requests are acknowledged", Duration::from_secs(120), || {
             assert!(!self.clients.iter().any(JoinHandle::is_finished), "a client gave up");
@@ -104,7 +104,7 @@ impl Load {
     }
 
     /// Compares what is stored with the ledger so far, while the clients go on.
-    pub(super) fn check(&self, server: &Server, context: &str) -> ledger::Checked {
+    pub(crate) fn check(&self, server: &Server, context: &str) -> ledger::Checked {
         let (run, entries) = ledger::read(&self.shared.path).unwrap();
         let body = json!({"query": ledger::question(&run)}).to_string();
         let headers = [("content-type", "application/json")];
@@ -117,7 +117,7 @@ impl Load {
     }
 
     /// Ends the clients, then compares everything: counts, content, and a few traces asked for by id.
-    pub(super) fn finish(mut self, server: &Server, context: &str) -> ledger::Checked {
+    pub(crate) fn finish(mut self, server: &Server, context: &str) -> ledger::Checked {
         self.shared.stop.store(true, Ordering::SeqCst);
         for client in self.clients.drain(..) {
             client.join().unwrap();

@@ -30,6 +30,8 @@ pub(crate) struct ServerOptions {
     pub data_dir: Option<PathBuf>,
     /// Where the process shall die or fail: see `daytwo_storage::failpoint`.
     pub failpoints: String,
+    /// Further variables of its environment.
+    pub environment: Vec<(String, String)>,
 }
 
 /// A process that may not be ready yet; killed when dropped.
@@ -64,7 +66,7 @@ impl Server {
         if !options.failpoints.is_empty() {
             command.env("DAYTWO_FAILPOINTS", &options.failpoints);
         }
-        let child = command.spawn().unwrap();
+        let child = command.envs(options.environment.iter().cloned()).spawn().unwrap();
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         Starting(Self { child, folder, data_dir, at: Addresses { grpc: nowhere, http: nowhere, web: nowhere } })
     }

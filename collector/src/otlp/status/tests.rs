@@ -71,6 +71,7 @@ fn storage_errors_keep_their_retryability() {
         StorageError::Io { action: "write", path: "p".into(), source: io() },
         StorageError::Locked { path: "p".into() },
         StorageError::Corrupt { path: "p".into(), reason: "r".into() },
+        StorageError::Unfit { store: "s".into(), reason: "r".into() },
         StorageError::Table { action: "commit", source: Box::new(io()) },
     ];
     for error in errors {

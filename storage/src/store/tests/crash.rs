@@ -10,7 +10,7 @@ use crate::testing::{Faults, Seeded, seeded_frame};
 use crate::{Clock, Store, UnixNanos};
 
 /// Seeds of one run: as many as said, or those of `DAYTWO_SEEDS` (`20000`, or `417..418` to repeat a failure).
-fn seeds(default: u64) -> std::ops::Range<u64> {
+pub(super) fn seeds(default: u64) -> std::ops::Range<u64> {
     #[expect(clippy::disallowed_methods, reason = "a test runner says how long to search")]
     let Ok(said) = std::env::var("DAYTWO_SEEDS") else {
         return 0..default;
