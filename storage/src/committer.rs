@@ -105,22 +105,24 @@ impl Committer {
         }
     }
 
-    /// Looks whether others have written to a table in a store: another server that took it over, another engine.
+    /// Looks whether others have written to a table in a store: another engine, or another server that took it over. Whether the
+    /// table is still this server's.
     ///
     /// # Errors
-    /// As [`Committer::lock`], and [`StorageError::ReadOnly`] when another server has it.
-    pub(crate) async fn look_for_others(&self) -> Result<()> {
+    /// As [`Committer::lock`].
+    pub(crate) async fn look_for_others(&self) -> Result<bool> {
         if !self.place.is_remote() {
-            return Ok(());
+            return Ok(true);
         }
         let mut table = self.lock().await?;
-        self.catch_up(&mut table).await
+        let followed = self.catch_up(&mut table).await;
+        if table.fenced().is_some() { Ok(false) } else { followed.map(|()| true) }
     }
 
     /// Follows what others have committed to a table in a store. Before a file counts as missing: it may have been replaced.
     ///
     /// # Errors
-    /// As [`Committer::look_for_others`].
+    /// As [`Committer::lock`], and [`StorageError::ReadOnly`] when another server has the table.
     pub(crate) async fn catch_up(&self, table: &mut Table) -> Result<()> {
         if !self.place.is_remote() {
             return Ok(());

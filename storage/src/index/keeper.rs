@@ -8,9 +8,9 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::Indexes;
-use crate::DataFile;
 use crate::buffer::Buffer;
 use crate::place::Place;
+use crate::{DataFile, StorageError};
 
 /// Which sidecars are to be made, and how that went.
 #[derive(Debug)]
@@ -115,6 +115,12 @@ impl Keeper {
             Ok(Ok(())) => {
                 self.made.fetch_add(1, Ordering::Relaxed);
                 tracing::info!(path, "made a missing index");
+                return;
+            }
+            // A store that gives no answer says nothing of the file: a question that misses the index asks for it again.
+            Ok(Err(error)) if self.place.is_remote() && matches!(error, StorageError::Io { .. }) => {
+                self.failed.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!(path, %error, "an index cannot be made now; its file is scanned instead");
                 return;
             }
             Ok(Err(error)) => error.to_string(),

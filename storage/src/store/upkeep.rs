@@ -54,8 +54,10 @@ pub(super) async fn scrub(shared: Arc<Shared>, stop: CancellationToken) {
 impl Shared {
     async fn upkeep(&self, ticks: u32, stop: &CancellationToken) -> Result<()> {
         self.vacuum().await;
-        if ticks.is_multiple_of(LOOK_TICKS) {
-            self.look_for_others().await?;
+        if ticks.is_multiple_of(LOOK_TICKS) && !self.look_for_others().await? {
+            // The table is another server's; there is nothing to keep.
+            stop.cancelled().await;
+            return Ok(());
         }
         self.restore_ballast().await?;
         self.watch_clock().await?;
@@ -68,10 +70,10 @@ impl Shared {
         Ok(())
     }
 
-    async fn look_for_others(&self) -> Result<()> {
+    async fn look_for_others(&self) -> Result<bool> {
         match &self.writing {
             Some(writing) => writing.committer.look_for_others().await,
-            None => Ok(()),
+            None => Ok(true),
         }
     }
 
