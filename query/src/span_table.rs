@@ -121,7 +121,7 @@ impl SpanTable {
             source = source.with_predicate(Arc::clone(predicate));
         }
         let scan = FileScanConfigBuilder::new(ObjectStoreUrl::parse(STORE_URL)?, Arc::new(source))
-            .with_file_groups(groups(newest_first(files, &request.rows), partitions, request.rows.is_empty()))
+            .with_file_groups(groups(newest_first(files, &request.rows, partitions), partitions, request.rows.is_empty()))
             .with_projection_indices(request.projection.cloned())?
             .with_limit(request.limit)
             .build();
@@ -144,16 +144,20 @@ fn file_columns() -> TableSchema {
     TableSchema::builder(spans::file_schema()).with_table_partition_cols(vec![Arc::new(hour)]).build()
 }
 
-/// Newest first, so that `ORDER BY start_time_unix_nano DESC LIMIT n` soon knows a bound that skips the older files.
-fn newest_first(mut files: Vec<&DataFile>, rows: &Rows) -> Vec<PartitionedFile> {
+/// Newest first, so that `ORDER BY start_time_unix_nano DESC LIMIT n` soon knows a bound that skips the older files. Rows of a
+/// few files are cut into shares, one for each thread.
+fn newest_first(mut files: Vec<&DataFile>, rows: &Rows, partitions: usize) -> Vec<PartitionedFile> {
     files.sort_by_key(|file| std::cmp::Reverse(file.start_range));
-    let partitioned = files.into_iter().map(|file| {
+    let shares = partitions.checked_div(files.len()).unwrap_or(1).max(1);
+    let partitioned = files.into_iter().flat_map(|file| {
         let hour = ScalarValue::Utf8View(Some(file.received_hour.clone()));
         let whole = PartitionedFile::new(file.path.clone(), file.size_bytes).with_partition_values(vec![hour]);
-        match rows.get(&file.path) {
-            Some(rows) => whole.with_extension(ParquetRowSelection::new(selection(rows, file.rows, usize::MAX))),
-            None => whole,
-        }
+        let Some(runs) = rows.get(&file.path) else { return vec![whole] };
+        let of_share = |runs: &[Run]| {
+            let wanted = ParquetRowSelection::new(selection(runs, file.rows, usize::MAX));
+            whole.clone().with_extension(wanted)
+        };
+        runs.chunks(runs.len().div_ceil(shares).max(1)).map(of_share).collect()
     });
     partitioned.collect()
 }

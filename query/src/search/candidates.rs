@@ -8,8 +8,9 @@ use daytwo_storage::{DataFile, Snapshot, Store};
 
 use crate::data_file::Indexed;
 
-/// Blocks that a step reads at most, for each file that it may read: as many rows as a file of usual size has.
-const BLOCKS_PER_FILE: usize = 8;
+/// Blocks that a step reads at most, for each file that it may read. The first step is one block for each of two threads:
+/// it is all that a value takes which many spans have.
+const BLOCKS_PER_FILE: usize = 2;
 
 /// What the indexes can be asked of a search.
 #[derive(Debug, Clone, Default)]
