@@ -121,7 +121,11 @@ impl SpanTable {
             source = source.with_predicate(Arc::clone(predicate));
         }
         let scan = FileScanConfigBuilder::new(ObjectStoreUrl::parse(STORE_URL)?, Arc::new(source))
-            .with_file_groups(groups(newest_first(files, &request.rows, partitions), partitions, request.rows.is_empty()))
+            .with_file_groups(groups(
+                newest_first(files, &request.rows, partitions),
+                partitions,
+                request.rows.is_empty(),
+            ))
             .with_projection_indices(request.projection.cloned())?
             .with_limit(request.limit)
             .build();
