@@ -40,6 +40,10 @@ const DECLARED_BYTES_MAX: usize = 16 << 20;
 const BUDGETS_FILE: &str = "budgets.json";
 /// 256 MiB: 2,000 objectives with an event in each of the 8,064 slots of 28 days.
 const BUDGETS_BYTES_MAX: usize = 256 << 20;
+/// Where cells are kept by the hour.
+const CELLS_FOLDER: &str = "cells";
+/// 256 MiB: all the memory that cells may have, in one hour.
+const CELLS_BYTES_MAX: usize = 256 << 20;
 /// Where it is kept which alerts were told.
 const ALERTS_FILE: &str = "alerts.json";
 
@@ -83,7 +87,8 @@ impl Server {
         let addresses = Addresses { grpc: collector.grpc_addr(), http: collector.http_addr(), web: web_addr };
         let correlator = Correlator::new(config.engine.settings(), Arc::clone(&clock));
         correlator.keep_declared_in(store.document(DECLARED_FILE, DECLARED_BYTES_MAX))?;
-        correlator.keep_budgets_in(store.document(BUDGETS_FILE, BUDGETS_BYTES_MAX))?;
+        let cells = store.document_folder(CELLS_FOLDER, CELLS_BYTES_MAX);
+        correlator.keep_history_in(store.document(BUDGETS_FILE, BUDGETS_BYTES_MAX), cells)?;
         let alerts = alerts(config, &store, &clock)?;
         let queries = QueryEngine::new(
             config.query.settings(&config.storage.data_dir),

@@ -6,6 +6,7 @@
 mod at_rest;
 mod config;
 mod follow;
+mod keep;
 mod open;
 mod recent;
 mod state;
@@ -15,7 +16,6 @@ mod tests;
 mod versions;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use daytwo_storage::{Clock, Document, SpanBatch, UnixNanos};
 
@@ -23,14 +23,10 @@ pub use at_rest::EngineAtRest;
 pub use config::EngineConfig;
 use state::State;
 
-use crate::deployment::{Declaration, DeclaredSet, Deployment, DeploymentFilter, SharePoint};
-use crate::error::Result;
+use crate::deployment::{Deployment, DeploymentFilter, SharePoint};
 use crate::sli::{self, OperationSli, ServiceSli, SliRow, TimeWindow};
 use crate::slo::{self, SloBoard, SloDetail, SloFile, SloProblem};
 use crate::verdict::{QuantilesMs, Verdict};
-
-/// Budgets are written down this often: what a crash loses of them is counted again from the stored spans.
-const BUDGETS_EVERY: Duration = Duration::from_secs(300);
 
 /// Counters for `/metrics` and the status page.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -107,15 +103,15 @@ pub struct Correlator {
     state: Mutex<State>,
     /// Where declared deployments are kept; its lock is held while they change.
     declared: Mutex<Option<Document>>,
-    /// Where budgets are kept, and when they were written down last.
-    budgets: Mutex<Option<(Document, UnixNanos)>>,
+    /// Where cells and budgets are kept.
+    history: Mutex<Option<keep::History>>,
 }
 
 impl Correlator {
     /// An engine that has seen nothing.
     pub fn new(config: EngineConfig, clock: Arc<dyn Clock>) -> Arc<Self> {
         let state = Mutex::new(State::new(config.clone()));
-        Arc::new(Self { config, clock, state, declared: Mutex::new(None), budgets: Mutex::new(None) })
+        Arc::new(Self { config, clock, state, declared: Mutex::new(None), history: Mutex::new(None) })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -181,76 +177,6 @@ impl Correlator {
     /// One objective in detail.
     pub fn slo_detail(&self, id: &str) -> Option<SloDetail> {
         self.state().slo_detail(id, self.clock.now())
-    }
-
-    /// Takes up the budgets that `document` keeps, and writes them down there from now on. To be called before objectives are set.
-    ///
-    /// # Errors
-    /// When they cannot be read, or were written by a later version: going on would overwrite them.
-    pub fn keep_budgets_in(&self, document: Document) -> Result<()> {
-        let kept = slo::kept::read(&document)?;
-        *self.budgets.lock().unwrap_or_else(PoisonError::into_inner) = Some((document, self.clock.now()));
-        self.state().kept = kept;
-        Ok(())
-    }
-
-    fn save_budgets_if_due(&self) {
-        let now = self.clock.now();
-        let due = match &mut *self.budgets.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some((_, saved)) if now.since(*saved) >= BUDGETS_EVERY || now < *saved => {
-                *saved = now;
-                true
-            }
-            _ => false,
-        };
-        if due {
-            self.save_budgets();
-        }
-    }
-
-    /// Writes the budgets down. Before everything that is stored was counted there is nothing to add to what is written.
-    fn save_budgets(&self) {
-        let place = self.budgets.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some((document, _)) = &*place else { return };
-        let counters = {
-            let state = self.state();
-            if state.rebuilds == 0 {
-                return;
-            }
-            state.counters()
-        };
-        let written = slo::kept::write(&counters).and_then(|bytes| Ok(document.replace(&bytes)?));
-        if let Err(error) = written {
-            tracing::warn!(%error, "the budgets cannot be written down, trying again in a few minutes");
-        }
-    }
-
-    /// Takes up the declared deployments that `document` keeps, and keeps further ones there.
-    ///
-    /// # Errors
-    /// When they cannot be read, or were written by a later version: going on would overwrite them.
-    pub fn keep_declared_in(&self, document: Document) -> Result<()> {
-        let kept = DeclaredSet::load(&document)?;
-        let mut place = self.declared.lock().unwrap_or_else(PoisonError::into_inner);
-        *place = Some(document);
-        self.state().declared = Arc::new(kept);
-        Ok(())
-    }
-
-    /// Takes a declared deployment; whether one of the same id was there, whose place it takes. It is on disk, where there is
-    /// a place for it, before it is visible. Waits for the disk: not for a thread that must not.
-    ///
-    /// # Errors
-    /// What kept it from being written; nothing has changed then.
-    pub fn declare(&self, declaration: Declaration) -> Result<bool> {
-        let place = self.declared.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = Arc::clone(&self.state().declared);
-        let (declared, known) = before.with(declaration);
-        if let Some(document) = &*place {
-            declared.save(document)?;
-        }
-        self.state().declared = Arc::new(declared);
-        Ok(known)
     }
 
     /// Deployments, newest first.

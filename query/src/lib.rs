@@ -40,7 +40,9 @@ mod yielding;
 
 // The board knows storage only through this crate.
 pub use daytwo_storage::index::{Catalogue, OperationName, VersionName};
-pub use daytwo_storage::{Clock, DiskLevel, Document, SpanId, StoreStatus, SystemClock, TraceId, Traffic, UnixNanos};
+pub use daytwo_storage::{
+    Clock, DiskLevel, Document, DocumentFolder, SpanId, StoreStatus, SystemClock, TraceId, Traffic, UnixNanos,
+};
 
 pub use catalogue::Names;
 pub use config::QueryConfig;

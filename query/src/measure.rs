@@ -3,11 +3,12 @@
 //! Everything here is integer arithmetic on mergeable values, so the order in which traces close cannot matter,
 //! and a trace that changes because a span came late can be taken out and put back.
 
+pub(crate) mod bytes;
 mod cells;
 mod histogram;
 mod record;
 
-pub(crate) use cells::{COARSE, FINE, slot_start};
+pub(crate) use cells::{COARSE, FINE, KeptHour, slot_start};
 pub use cells::{CellEntry, CellKey, CellValue, SliCells, Slot};
 pub use histogram::LogHistogram;
 pub(crate) use record::FIRST_CALL;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::fs::Fs;
+use crate::fs::{Fs, parent};
 use crate::{Result, StorageError};
 
 /// Ending of a document that could not be understood.
@@ -56,13 +56,67 @@ impl Document {
         name.push(DAMAGED);
         let aside = PathBuf::from(name);
         self.fs.rename(&self.path, &aside)?;
-        self.fs.sync_dir(crate::fs::parent(&aside))?;
+        self.fs.sync_dir(parent(&aside))?;
         Ok(aside)
+    }
+
+    /// Removes it; one that is not there is no error.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`] when it cannot be removed.
+    pub fn remove(&self) -> Result<()> {
+        self.fs.remove(&self.path)?;
+        self.fs.sync_dir(parent(&self.path))
     }
 
     fn check(&self, bytes: u64) -> Result<()> {
         let limit_bytes = self.bytes_max as u64;
         if bytes > limit_bytes { Err(StorageError::TooLarge { bytes, limit_bytes }) } else { Ok(()) }
+    }
+}
+
+/// A folder of documents below a data folder.
+#[derive(Debug, Clone)]
+pub struct DocumentFolder {
+    fs: Fs,
+    folder: PathBuf,
+    bytes_max: usize,
+}
+
+impl DocumentFolder {
+    pub(crate) fn new(fs: Fs, folder: PathBuf, bytes_max: usize) -> Self {
+        Self { fs, folder, bytes_max }
+    }
+
+    /// The folder `name` of a folder that need not be a store's.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn in_folder(folder: &std::path::Path, name: &str, bytes_max: usize) -> Self {
+        Self::new(Fs::default(), folder.join(name), bytes_max)
+    }
+
+    /// Creates the folder if it is not there.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`] when it cannot be created.
+    pub fn create(&self) -> Result<()> {
+        self.fs.create_dir_all(&self.folder)?;
+        self.fs.sync_dir(parent(&self.folder))
+    }
+
+    /// Names of its documents, ascending; what was set aside and what a crash left half written is left out.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`] when it cannot be read.
+    pub fn names(&self) -> Result<Vec<String>> {
+        let mut names = self.fs.list(&self.folder)?;
+        names.retain(|name| !name.starts_with('.') && !name.ends_with(DAMAGED));
+        names.sort();
+        Ok(names)
+    }
+
+    /// One of its documents, there or not.
+    pub fn document(&self, name: &str) -> Document {
+        Document::new(self.fs.clone(), self.folder.join(name), self.bytes_max)
     }
 }
 
@@ -88,6 +142,22 @@ mod tests {
         let aside = document.set_aside().unwrap();
         assert_eq!(std::fs::read(aside).unwrap(), b"two");
         assert_eq!(document.read().unwrap(), None);
+    }
+
+    /// Scenario: a folder with two documents, one set aside, and one that a crash left half written; one is removed twice.
+    /// Guarantees: only whole documents are listed, in order.
+    #[test]
+    fn a_folder_lists_whole_documents() {
+        let folder = tempfile::tempdir().unwrap();
+        let documents = DocumentFolder::in_folder(folder.path(), "cells", 8);
+        assert_eq!(documents.names().unwrap(), Vec::<String>::new());
+        documents.create().unwrap();
+        ["c", "a", "b"].iter().for_each(|name| documents.document(name).replace(b"1").unwrap());
+        documents.document("b").set_aside().unwrap();
+        std::fs::write(folder.path().join("cells/.d.tmp"), "").unwrap();
+        assert_eq!(documents.names().unwrap(), ["a", "c"]);
+        (0..2).for_each(|_| documents.document("a").remove().unwrap());
+        assert_eq!(documents.names().unwrap(), ["c"]);
     }
 
     /// Scenario: creating, writing, syncing and renaming fail in turn.

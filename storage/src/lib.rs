@@ -53,7 +53,7 @@ pub use clock::{Clock, SystemClock, UnixNanos};
 pub use compaction::CompactionStatus;
 pub use config::{Ack, StorageConfig};
 pub use disk::{DiskLevel, DiskStatus};
-pub use document::Document;
+pub use document::{Document, DocumentFolder};
 pub use error::{Result, StorageError};
 pub use id::{SpanId, TraceId};
 pub use object::{Bucket, S3Access, Traffic};

@@ -40,7 +40,7 @@ use crate::wal::frame;
 use crate::wal::health::Health;
 use crate::wal::retention::Segments;
 use crate::wal::writer::{Append, Refusal, Rounds};
-use crate::{Clock, DiskLevel, Document, Result, SpanBatch, StorageConfig, StorageError};
+use crate::{Clock, DiskLevel, Document, DocumentFolder, Result, SpanBatch, StorageConfig, StorageError};
 use background::Background;
 
 /// Requests that may wait for the log.
@@ -240,6 +240,11 @@ impl Store {
     /// Whether the table is in a store of objects.
     pub fn is_remote(&self) -> bool {
         self.shared.place.is_remote()
+    }
+
+    /// A folder of such files below this data folder; every folder has one owner.
+    pub fn document_folder(&self, name: &'static str, bytes_max: usize) -> DocumentFolder {
+        DocumentFolder::new(self.shared.fs.clone(), self.shared.config.data_dir.join(name), bytes_max)
     }
 
     /// Counters and states.

@@ -36,9 +36,9 @@ impl Correlator {
             self.state().lagging = false;
             Arc::clone(&self).follow(tail, &cancel).await;
         }
-        let saved = tokio::task::spawn_blocking(move || self.save_budgets()).await;
+        let saved = tokio::task::spawn_blocking(move || self.save(true)).await;
         if let Err(error) = saved {
-            tracing::error!(%error, "writing the budgets down failed; the next start counts from the last time that it did not");
+            tracing::error!(%error, "writing budgets and cells down failed; the next start counts from the last time that it did not");
         }
     }
 
@@ -82,7 +82,7 @@ impl Correlator {
         batches.iter().for_each(|batch| self.observe(batch));
         if tick {
             self.tick();
-            self.save_budgets_if_due();
+            self.save_if_due();
         }
     }
 

@@ -1,6 +1,8 @@
 //! [`SliCells`]: counts and latency per 10 s of every operation, kept for a bounded time in bounded memory.
 
-use std::collections::{BTreeMap, HashMap};
+mod kept;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +10,7 @@ use daytwo_storage::UnixNanos;
 
 use super::LogHistogram;
 use crate::sli::TimeWindow;
+pub(crate) use kept::KeptHour;
 
 /// Width of a fresh cell.
 pub(crate) const FINE: Duration = Duration::from_secs(10);
@@ -112,19 +115,29 @@ pub struct SliCells {
     bytes: usize,
     overflowed: u64,
     dropped: u64,
+    /// Hours with rolled-up cells that have changed since they were written.
+    changed: BTreeSet<i64>,
 }
 
 impl SliCells {
     /// No cells yet, and room for that many operations and bytes.
     pub fn new(series_max: usize, bytes_max: usize) -> Self {
-        Self { series: HashMap::new(), series_max, bytes_max, bytes: 0, overflowed: 0, dropped: 0 }
+        Self {
+            series: HashMap::new(),
+            series_max,
+            bytes_max,
+            bytes: 0,
+            overflowed: 0,
+            dropped: 0,
+            changed: BTreeSet::new(),
+        }
     }
 
     /// Adds one span.
     pub fn add(&mut self, entry: &CellEntry) {
         let key = self.admitted(&entry.key);
         let series = self.series.entry(key).or_default();
-        let cell = cell_at(series, entry.at);
+        let cell = cell_at(series, entry.at, &mut self.changed);
         cell.calls = cell.calls.saturating_add(1);
         cell.errors = cell.errors.saturating_add(u64::from(entry.error));
         cell.own_errors = cell.own_errors.saturating_add(u64::from(entry.own_error));
@@ -138,7 +151,7 @@ impl SliCells {
     pub fn remove(&mut self, entry: &CellEntry) {
         let key = self.admitted(&entry.key);
         let Some(series) = self.series.get_mut(&key) else { return };
-        let cell = cell_at(series, entry.at);
+        let cell = cell_at(series, entry.at, &mut self.changed);
         cell.calls = cell.calls.saturating_sub(1);
         cell.errors = cell.errors.saturating_sub(u64::from(entry.error));
         cell.own_errors = cell.own_errors.saturating_sub(u64::from(entry.own_error));
@@ -168,13 +181,16 @@ impl SliCells {
         for series in self.series.values_mut() {
             let fresh = series.fine.split_off(&fine_from);
             for (start, value) in std::mem::replace(&mut series.fine, fresh) {
-                let coarse = series.coarse.entry(slot_start(UnixNanos(start), COARSE)).or_default();
+                let coarse_start = slot_start(UnixNanos(start), COARSE);
+                self.changed.insert(kept::hour_of(coarse_start));
+                let coarse = series.coarse.entry(coarse_start).or_default();
                 coarse.total.downscale(COARSE_SCALE);
                 coarse.own.downscale(COARSE_SCALE);
                 coarse.merge(&value);
             }
             series.coarse = series.coarse.split_off(&coarse_from);
         }
+        self.changed = self.changed.split_off(&kept::hour_of(coarse_from));
         self.series.retain(|_, series| !series.fine.is_empty() || !series.coarse.is_empty());
         self.shed();
     }
@@ -236,9 +252,10 @@ impl SliCells {
     }
 }
 
-fn cell_at(series: &mut Series, at: UnixNanos) -> &mut CellValue {
+fn cell_at<'a>(series: &'a mut Series, at: UnixNanos, changed: &mut BTreeSet<i64>) -> &'a mut CellValue {
     let coarse = slot_start(at, COARSE);
     if series.coarse.contains_key(&coarse) {
+        changed.insert(kept::hour_of(coarse));
         return series.coarse.entry(coarse).or_default();
     }
     series.fine.entry(slot_start(at, FINE)).or_default()

@@ -3,6 +3,8 @@
 //! At scale `s` bucket `k` holds values in `[2^(k/2^s), 2^((k+1)/2^s))`. Scale 7 is 0.54 % wide, so the
 //! geometric middle is at most 0.28 % off. A coarser scale is the same grid with its lower bits cut, hence exact.
 
+mod kept;
+
 use std::sync::LazyLock;
 
 /// Scale of new histograms.

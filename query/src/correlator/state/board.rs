@@ -1,8 +1,8 @@
 //! What the state answers: objectives, deployments, verdicts, distributions, counters.
 
 use super::{
-    Arc, Distribution, EngineStatus, Judged, KeptCounters, LastDeployment, Objective, SloBoard, SloCounter, SloDetail,
-    SloProblem, State, UnixNanos, Verdict, slo,
+    Arc, Distribution, EngineStatus, Judged, KeptCounters, LastDeployment, Objective, SliCells, SloBoard, SloCounter,
+    SloDetail, SloProblem, State, UnixNanos, Verdict, slo,
 };
 
 impl State {
@@ -71,6 +71,8 @@ impl State {
         rebuilt.declared = Arc::clone(&self.declared);
         rebuilt.objectives_known = self.objectives_known;
         rebuilt.kept = std::mem::take(&mut self.kept);
+        let none = SliCells::new(self.config.series_max, self.config.cells_bytes_max);
+        rebuilt.cells.fill_from(std::mem::replace(&mut self.cells, none));
         rebuilt.lagging = self.lagging;
         rebuilt.rebuilds = self.rebuilds.saturating_add(1);
         rebuilt.observed = rebuilt.observed.saturating_add(self.observed);

@@ -1,7 +1,9 @@
-//! Budgets over restarts, crashes and rebuilds: the counts of a naive ledger, whatever happens in between.
+//! Budgets and cells over restarts, crashes and rebuilds: the counts of a naive ledger, whatever happens in between.
 
+use arrow::array::AsArray;
+use arrow::datatypes::Int64Type;
 use daytwo_storage::testing::SeededReplay;
-use daytwo_storage::{Document, Frame, PayloadCompression, PayloadFormat, StorageConfig, Store};
+use daytwo_storage::{Document, DocumentFolder, Frame, PayloadCompression, PayloadFormat, StorageConfig, Store};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -70,7 +72,8 @@ impl Machine {
 
     async fn start(&self, slo: &str) -> Running {
         let engine = Correlator::new(EngineConfig::default(), Arc::clone(&self.clock) as Arc<dyn Clock>);
-        engine.keep_budgets_in(Document::in_folder(self.folder.path(), "budgets.json", 1 << 20)).unwrap();
+        let budgets = Document::in_folder(self.folder.path(), "budgets.json", 1 << 20);
+        engine.keep_history_in(budgets, DocumentFolder::in_folder(self.folder.path(), "cells", 1 << 20)).unwrap();
         engine.set_slos(&[SloFile { name: "a.yaml".to_owned(), text: slo.to_owned() }]);
         let cancel = CancellationToken::new();
         let task = tokio::spawn(Arc::clone(&engine).run(Arc::clone(&self.store), cancel.clone()));
@@ -89,6 +92,12 @@ impl Machine {
     fn assert_counted(&self, running: &Running) {
         let slo = running.slo();
         assert_eq!((slo.good, slo.bad), (self.good, self.bad));
+        let ever = TimeWindow { from: UnixNanos(0), to: UnixNanos(i64::MAX) };
+        let calls = running.engine.sli_rows(ever).iter().map(|row| row.calls).sum::<u64>();
+        assert_eq!(calls, self.good + self.bad, "cells");
+        let slis = running.engine.table(EngineTable::Slis).unwrap();
+        let spans = slis.column_by_name("spans").unwrap().as_primitive::<Int64Type>();
+        assert_eq!(arrow::compute::sum(spans), i64::try_from(calls).ok(), "cells in SQL");
     }
 }
 
@@ -112,7 +121,7 @@ impl Running {
 
 /// Scenario: three days of calls, with a stop at the end of the first, a crash on the second, and one a second after calls came; each start reads
 /// one day of stored spans.
-/// Guarantees: after every start the budget holds every call of all days once, and names the bad traces.
+/// Guarantees: after every start budget and cells hold every call of all days once, in SQL too, and the bad traces are named.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn budgets_survive_stops_and_crashes() {
     let mut machine = Machine::new().await;
@@ -146,6 +155,40 @@ async fn budgets_survive_stops_and_crashes() {
     machine.assert_counted(&running);
     let detail = running.engine.slo_detail("shop-ok").unwrap();
     assert_eq!(detail.bad_traces.len(), 18);
+    running.stop().await;
+    machine.store.close().await.unwrap();
+}
+
+/// Scenario: cells of a day are kept; one of the hours is damaged; then a month passes.
+/// Guarantees: the start goes on without that hour, which is set aside, and has the others; what is older than cells are kept goes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn damaged_and_old_cells_go_alone() {
+    let mut machine = Machine::new().await;
+    let running = machine.start(SLO).await;
+    for _ in 0..3 {
+        machine.send(&running, 10, 0).await;
+        machine.settle(&running).await;
+        machine.clock.advance(Duration::from_secs(3_600));
+    }
+    running.stop().await;
+    machine.store.flush().await.unwrap();
+    let files = || {
+        let mut files: Vec<_> =
+            std::fs::read_dir(machine.folder.path().join("cells")).unwrap().map(|file| file.unwrap().path()).collect();
+        files.sort();
+        files
+    };
+    assert_eq!(files().len(), 3);
+    let mut bytes = std::fs::read(&files()[1]).unwrap();
+    bytes[20] ^= 1;
+    std::fs::write(&files()[1], bytes).unwrap();
+    machine.clock.advance(Duration::from_secs(2 * 86_400));
+    let running = machine.start(SLO).await;
+    let ever = TimeWindow { from: UnixNanos(0), to: UnixNanos(i64::MAX) };
+    assert_eq!(running.engine.sli_rows(ever).iter().map(|row| row.calls).sum::<u64>(), 20);
+    assert!(files()[1].to_string_lossy().ends_with(".cells.damaged"), "{:?}", files());
+    machine.clock.advance(Duration::from_secs(30 * 86_400));
+    eventually("old hours go", || files().len() == 1).await;
     running.stop().await;
     machine.store.close().await.unwrap();
 }

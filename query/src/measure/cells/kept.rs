@@ -1,0 +1,319 @@
+//! Cells over a restart: an hour of them as bytes, and two counts of the same spans put together.
+//!
+//! An hour is written once its last fine cell was rolled up, again when a late span changed it, and in any case at the end. Neither of two
+//! counts has a span twice, so of each cell the larger one is the more complete: the kept one where the stored spans that are read again do
+//! not reach, the recounted one where the process ended before the hour was written.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use daytwo_storage::UnixNanos;
+
+use super::{COARSE, COARSE_SCALE, CellKey, CellValue, FINE_KEPT, Series, SliCells, slot_start, slot_width};
+use crate::measure::LogHistogram;
+use crate::measure::bytes::{number, put_number, put_text, text};
+
+/// What a file begins with.
+const MAGIC: &[u8; 8] = b"DTCELLS1";
+/// An hour.
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// An hour of cells as bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KeptHour {
+    /// Its start.
+    pub(crate) start: i64,
+    /// The cells.
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// The hour that an instant lies in.
+pub(super) fn hour_of(at: i64) -> i64 {
+    slot_start(UnixNanos(at), HOUR)
+}
+
+impl SliCells {
+    /// Hours that have changed since they were taken last: those that are rolled up whole, or all of them at the end.
+    pub(crate) fn take_changed(&mut self, now: UnixNanos, at_the_end: bool) -> Vec<KeptHour> {
+        let whole_until = slot_start(now.saturating_sub(FINE_KEPT), COARSE);
+        if at_the_end {
+            let fine = self.series.values().flat_map(|series| series.fine.keys()).map(|start| hour_of(*start));
+            self.changed.extend(fine);
+        }
+        let due = |start: &i64| at_the_end || start.saturating_add(slot_width(HOUR)) <= whole_until;
+        let hours: Vec<i64> = self.changed.iter().copied().filter(due).collect();
+        hours.iter().for_each(|start| {
+            self.changed.remove(start);
+        });
+        hours.into_iter().map(|start| KeptHour { start, bytes: self.encode(start) }).collect()
+    }
+
+    /// Says that an hour could not be written after all.
+    pub(crate) fn keep_changed(&mut self, start: i64) {
+        self.changed.insert(start);
+    }
+
+    fn encode(&self, start: i64) -> Vec<u8> {
+        let mut keys: Vec<(&CellKey, &Series)> = self.series.iter().collect();
+        keys.sort_by(|left, right| left.0.cmp(right.0));
+        let mut body = Vec::new();
+        put_number(&mut body, u64::try_from(start).unwrap_or(0));
+        for (key, series) in keys {
+            let cells = series.rolled_up(start);
+            if cells.is_empty() {
+                continue;
+            }
+            for text in [&key.environment, &key.service, &key.version, &key.operation] {
+                put_text(&mut body, text);
+            }
+            put_number(&mut body, u64::try_from(key.kind).unwrap_or(0));
+            put_number(&mut body, cells.len() as u64);
+            for (at, cell) in cells {
+                let slot = at.saturating_sub(start) / slot_width(COARSE);
+                put_number(&mut body, u64::try_from(slot).unwrap_or(0));
+                [cell.calls, cell.errors, cell.own_errors].iter().for_each(|count| put_number(&mut body, *count));
+                cell.total.put(&mut body);
+                cell.own.put(&mut body);
+            }
+        }
+        [MAGIC.as_slice(), &crc32c::crc32c(&body).to_le_bytes(), &body].concat()
+    }
+
+    /// Takes up an hour that was kept; how many bytes of memory its cells have.
+    ///
+    /// # Errors
+    /// What is wrong with the bytes; nothing was taken then.
+    pub(crate) fn take_kept(&mut self, bytes: &[u8]) -> Result<usize, &'static str> {
+        let rest = bytes.strip_prefix(MAGIC.as_slice()).ok_or("it does not begin as cells do")?;
+        let (sum, mut body) = rest.split_at_checked(4).ok_or("it is cut off")?;
+        if crc32c::crc32c(body).to_le_bytes() != *sum {
+            return Err("its checksum does not match");
+        }
+        let cells = decode(&mut body).ok_or("it holds something that is no cell")?;
+        let memory = cells.iter().map(|(_, _, cell)| cell.bytes()).sum();
+        for (key, at, cell) in cells {
+            self.fill(key, at, cell);
+        }
+        Ok(memory)
+    }
+
+    /// Puts cells of another count of the same spans in where they are the more complete.
+    pub(crate) fn fill_from(&mut self, other: Self) {
+        self.overflowed = self.overflowed.max(other.overflowed);
+        self.dropped = self.dropped.max(other.dropped);
+        self.changed.extend(other.changed);
+        for (key, series) in other.series {
+            for (at, cell) in series.coarse {
+                self.fill(key.clone(), at, cell);
+            }
+            for (at, cell) in series.fine {
+                self.fill_fine(&key, at, cell);
+            }
+        }
+    }
+
+    /// The series of a key, while there is room for it.
+    fn series_of(&mut self, key: &CellKey) -> Option<&mut Series> {
+        if !self.series.contains_key(key) && self.series.len() >= self.series_max.saturating_mul(2) {
+            self.dropped = self.dropped.saturating_add(1);
+            return None;
+        }
+        Some(self.series.entry(key.clone()).or_default())
+    }
+
+    fn fill(&mut self, key: CellKey, at: i64, cell: CellValue) {
+        let Some(series) = self.series_of(&key) else { return };
+        let end = at.saturating_add(slot_width(COARSE));
+        let fine: u64 = series.fine.range(at..end).map(|(_, cell)| cell.calls).sum();
+        let coarse = series.coarse.get(&at).map_or(0, |cell| cell.calls);
+        if cell.calls > fine.saturating_add(coarse) {
+            let later = series.fine.split_off(&end);
+            series.fine.split_off(&at);
+            series.fine.extend(later);
+            series.coarse.insert(at, cell);
+        }
+    }
+
+    fn fill_fine(&mut self, key: &CellKey, at: i64, cell: CellValue) {
+        let Some(series) = self.series_of(key) else { return };
+        let rolled_up = series.coarse.contains_key(&slot_start(UnixNanos(at), COARSE));
+        if !rolled_up && cell.calls > series.fine.get(&at).map_or(0, |cell| cell.calls) {
+            series.fine.insert(at, cell);
+        }
+    }
+}
+
+impl Series {
+    /// The coarse cells of an hour, those included that are still fine.
+    fn rolled_up(&self, start: i64) -> BTreeMap<i64, CellValue> {
+        let hour = start..start.saturating_add(slot_width(HOUR));
+        let mut cells: BTreeMap<i64, CellValue> =
+            self.coarse.range(hour.clone()).map(|(at, cell)| (*at, cell.clone())).collect();
+        for (at, cell) in self.fine.range(hour) {
+            let coarse = cells.entry(slot_start(UnixNanos(*at), COARSE)).or_default();
+            coarse.total.downscale(COARSE_SCALE);
+            coarse.own.downscale(COARSE_SCALE);
+            coarse.merge(cell);
+        }
+        cells.retain(|_, cell| cell.calls > 0);
+        cells
+    }
+}
+
+fn decode(body: &mut &[u8]) -> Option<Vec<(CellKey, i64, CellValue)>> {
+    let start = i64::try_from(number(body)?).ok()?;
+    let slots = slot_width(HOUR) / slot_width(COARSE);
+    let mut cells = Vec::new();
+    while !body.is_empty() {
+        let key = CellKey {
+            environment: Arc::from(text(body)?),
+            service: Arc::from(text(body)?),
+            version: Arc::from(text(body)?),
+            operation: Arc::from(text(body)?),
+            kind: i32::try_from(number(body)?).ok()?,
+        };
+        for _ in 0..number(body)? {
+            let slot = i64::try_from(number(body)?).ok().filter(|slot| *slot < slots)?;
+            let at = start.checked_add(slot.checked_mul(slot_width(COARSE))?)?;
+            let (calls, errors, own_errors) = (number(body)?, number(body)?, number(body)?);
+            let (total, own) = (LogHistogram::take(body)?, LogHistogram::take(body)?);
+            cells.push((key.clone(), at, CellValue { calls, errors, own_errors, total, own }));
+        }
+    }
+    Some(cells)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{CellEntry, Slot};
+    use super::*;
+    use crate::sli::TimeWindow;
+
+    const START: i64 = 1_795_341_600_000_000_000;
+    const MINUTE: i64 = 60_000_000_000;
+
+    fn cells() -> SliCells {
+        SliCells::new(1_000, 1 << 30)
+    }
+
+    fn entry(operation: &str, at: i64, duration_ns: i64) -> CellEntry {
+        CellEntry {
+            key: CellKey {
+                environment: "prod".into(),
+                service: "pay".into(),
+                version: "v1".into(),
+                operation: operation.into(),
+                kind: 2,
+            },
+            at: UnixNanos(at),
+            duration_ns,
+            self_ns: Some(duration_ns / 2),
+            error: duration_ns % 3 == 0,
+            own_error: duration_ns % 6 == 0,
+        }
+    }
+
+    fn rows(cells: &SliCells) -> BTreeMap<(CellKey, i64), (Slot, CellValue)> {
+        let ever = TimeWindow { from: UnixNanos(0), to: UnixNanos(i64::MAX) };
+        cells.iter(ever).map(|(key, slot, value)| ((key.clone(), slot.from_unix_nano), (slot, value.clone()))).collect()
+    }
+
+    fn later(minutes: i64) -> UnixNanos {
+        UnixNanos(START + minutes * MINUTE)
+    }
+
+    /// Calls of two operations, five a minute, over so many minutes.
+    fn filled(minutes: i64) -> SliCells {
+        let mut cells = cells();
+        for number in 0..minutes * 5 {
+            let operation = if number % 2 == 0 { "GET /a" } else { "GET /b" };
+            cells.add(&entry(operation, START + number * MINUTE / 5, 1_000_000 + number * 7_919));
+        }
+        cells
+    }
+
+    /// Scenario: three hours of calls four hours later; what has changed is taken, kept and taken up by an empty engine; again after nothing
+    /// happened, and after a late span.
+    /// Guarantees: each cell is there as it was, to the histogram's bit; nothing is written twice for nothing, a late span writes its hour alone.
+    #[test]
+    fn hours_are_kept_as_they_are() {
+        let mut before = filled(180);
+        before.maintain(later(420), Duration::from_secs(28 * 86_400));
+        let kept = before.take_changed(later(420), false);
+        assert_eq!(kept.iter().map(|hour| hour.start).collect::<Vec<_>>(), [0, 60, 120].map(|minute| later(minute).0));
+        let mut after = cells();
+        kept.iter().for_each(|hour| assert!(after.take_kept(&hour.bytes).unwrap() > 0));
+        assert_eq!(rows(&after), rows(&before));
+        assert_eq!(rows(&after).values().map(|(_, cell)| cell.calls).sum::<u64>(), 900);
+        assert_eq!(before.take_changed(later(420), true), []);
+        before.add(&entry("GET /a", START + 61 * MINUTE, 5));
+        let again = before.take_changed(later(420), false);
+        assert_eq!(again.iter().map(|hour| hour.start).collect::<Vec<_>>(), [later(60).0]);
+        after.take_kept(&again[0].bytes).unwrap();
+        assert_eq!(rows(&after), rows(&before), "the larger cell takes the smaller one's place");
+    }
+
+    /// Scenario: an hour and a half of calls that are still fine; taken on the way and at the end.
+    /// Guarantees: on the way nothing that may still grow is written; at the end everything is, rolled up, with no span lost.
+    #[test]
+    fn the_end_writes_what_is_still_fine() {
+        let mut before = filled(90);
+        before.maintain(later(91), Duration::from_secs(28 * 86_400));
+        assert_eq!(before.take_changed(later(91), false), []);
+        let kept = before.take_changed(later(91), true);
+        assert_eq!(kept.len(), 2);
+        let mut after = cells();
+        kept.iter().for_each(|hour| assert!(after.take_kept(&hour.bytes).unwrap() > 0));
+        let calls = |cells: &SliCells| rows(cells).values().map(|(_, cell)| cell.calls).sum::<u64>();
+        assert_eq!((calls(&after), calls(&before)), (450, 450));
+        assert!(rows(&after).values().all(|(slot, _)| slot.width_ns == slot_width(COARSE)));
+    }
+
+    /// Scenario: two counts of the same spans: one lacks the first hour and has fine cells, the other lacks the last half hour.
+    /// Guarantees: put together they have every span once, whichever is put into the other.
+    #[test]
+    fn two_counts_make_one() {
+        let whole = filled(180);
+        let part = |from: i64, to: i64| {
+            let mut part = cells();
+            for number in (0..900).filter(|number| (from * 5..to * 5).contains(number)) {
+                let operation = if number % 2 == 0 { "GET /a" } else { "GET /b" };
+                part.add(&entry(operation, START + number * MINUTE / 5, 1_000_000 + number * 7_919));
+            }
+            part
+        };
+        let by_operation = |cells: &SliCells| {
+            let mut sums: BTreeMap<CellKey, (u64, u64, u64)> = BTreeMap::new();
+            for ((key, _), (_, cell)) in rows(cells) {
+                let sum = sums.entry(key).or_default();
+                *sum = (sum.0 + cell.calls, sum.1 + cell.errors, sum.2 + cell.total.count());
+            }
+            sums
+        };
+        for swap in [false, true] {
+            let (mut early, mut late) = (part(0, 150), part(60, 180));
+            early.maintain(later(240), Duration::from_secs(28 * 86_400));
+            late.maintain(later(181), Duration::from_secs(28 * 86_400));
+            let (mut into, from) = if swap { (early, late) } else { (late, early) };
+            into.fill_from(from);
+            assert_eq!(by_operation(&into), by_operation(&whole), "{swap}");
+        }
+    }
+
+    /// Scenario: kept bytes with any one bit turned, and any beginning of them.
+    /// Guarantees: each is refused with a reason, and nothing of it is taken.
+    #[test]
+    fn damage_is_found() {
+        let mut before = filled(10);
+        let kept = before.take_changed(later(11), true).remove(0).bytes;
+        for at in 0..kept.len() {
+            let mut damaged = kept.clone();
+            damaged[at] ^= 1 << (at % 8);
+            let mut after = cells();
+            assert!(after.take_kept(&damaged).is_err(), "{at}");
+            assert!(after.take_kept(&kept[..at]).is_err(), "{at}");
+            assert!(after.is_empty());
+        }
+    }
+}
