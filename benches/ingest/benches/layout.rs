@@ -8,19 +8,16 @@ use std::time::Duration;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
-use daytwo_bench_ingest::{BenchError, Requests, process_cpu};
+use daytwo_bench_ingest::{BenchError, RECEIVED, Requests, process_cpu};
 use daytwo_collector::decode::{self, Limits};
+use daytwo_storage::SpanBatch;
 use daytwo_storage::schema::col;
 use daytwo_storage::testing::{file_properties, index_bytes};
-use daytwo_storage::{SpanBatch, UnixNanos};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
 use parquet::schema::types::ColumnPath;
-
-/// 2026-11-22T12:00:00Z.
-const RECEIVED: UnixNanos = UnixNanos(1_795_348_800_000_000_000);
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();

@@ -6,13 +6,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use daytwo_bench_ingest::{BenchError, Requests, frame, process_cpu, to_arrow};
+use daytwo_bench_ingest::{BenchError, RECEIVED, Requests, frame, process_cpu, to_arrow};
 use daytwo_collector::OtlpReplay;
 use daytwo_storage::testing::{ManualClock, log_of};
-use daytwo_storage::{StorageConfig, Store, UnixNanos};
+use daytwo_storage::{StorageConfig, Store};
 
-/// 2026-11-23T00:00:00Z.
-const RECEIVED: UnixNanos = UnixNanos(1_795_392_000_000_000_000);
 const BATCH: usize = 512;
 /// Spans per flush: 50, 500, 2,700 and 10,000 spans a second at a flush each 10 s.
 const PER_FLUSH: [u64; 4] = [512, 5_120, 27_136, 100_352];

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use daytwo_traffic::{Corpus, CorpusConfig, Model, ModelConfig};
 
 pub use replay::{Replayed, replay};
-pub use stage::{BenchError, Stage, to_arrow};
+pub use stage::{BenchError, RECEIVED, Stage, to_arrow};
 pub use store::frame;
 
 /// Requests to decode, and what they hold.

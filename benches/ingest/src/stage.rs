@@ -86,7 +86,7 @@ impl Stage {
 }
 
 /// When all requests of the benches are received, 2026-11-22T12:00:00Z.
-pub(crate) const RECEIVED: UnixNanos = UnixNanos(1_795_348_800_000_000_000);
+pub const RECEIVED: UnixNanos = UnixNanos(1_795_348_800_000_000_000);
 
 /// Files get as many spans as a flush of 128 MiB of columns gives them.
 const FILE_SPANS: usize = 100_000;
