@@ -144,8 +144,7 @@ impl Compactor {
                 *self.idle.lock().unwrap_or_else(PoisonError::into_inner) = Some((table.version(), now));
                 return Ok(Outcome::Idle);
             };
-            let inputs = chosen.into_iter().map(|file| source::Input { hash: table.content_hash(&file.path), file });
-            inputs.collect::<Vec<_>>()
+            chosen
         };
         hit(Point::MergeBegin)?;
         let outcome = self.merge(inputs).await;
@@ -155,9 +154,9 @@ impl Compactor {
         outcome
     }
 
-    async fn merge(&self, inputs: Vec<source::Input>) -> Result<Outcome> {
+    async fn merge(&self, inputs: Vec<DataFile>) -> Result<Outcome> {
         let (place, policy, cancelled) = (self.committer.place.clone(), self.policy, Arc::clone(&self.cancelled));
-        let removes: Vec<DataFile> = inputs.iter().map(|input| input.file.clone()).collect();
+        let removes = inputs.clone();
         let indexes = self.committer.keeper.indexes().clone();
         let work = move || merge::merge(&place, &indexes, &inputs, policy, &cancelled);
         let merged = match tokio::task::spawn_blocking(work).await.map_err(|error| stopped(&error))? {

@@ -1,9 +1,14 @@
-//! Whether a committed file can be used, as far as that shows without reading it.
+//! Whether a committed file can be used: as far as that shows without reading it, and by the hash of its bytes.
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
 
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::fs::io_error;
 use crate::place::Place;
-use crate::{DataFile, Result};
+use crate::{DataFile, Result, StorageError};
 
 /// Sizes of the files in a store, by path, as one list told them.
 pub(crate) type Sizes = HashMap<String, u64>;
@@ -46,4 +51,46 @@ fn look_at(place: &Place, file: &DataFile) -> Result<Option<String>> {
     fs.read_exact_at(&path, file.size_bytes.saturating_sub(4), &mut last)?;
     let whole = first == MAGIC && last == MAGIC;
     Ok((!whole).then(|| "the file does not begin and end as Parquet does".to_owned()))
+}
+
+/// The xxh3-128 of a file's bytes.
+///
+/// # Errors
+/// [`StorageError::Io`] when it is missing or cannot be read now.
+pub(crate) fn content_hash(place: &Place, path: &str) -> Result<u128> {
+    let mut hash = Xxh3::new();
+    place.read_through(path, |piece| hash.update(piece))?;
+    Ok(hash.digest128())
+}
+
+/// Why bytes with this hash are not the file's; `None` when they are, or when its commit names no hash.
+pub(crate) fn other_content(file: &DataFile, found: u128) -> Option<String> {
+    let differs = file.content_hash.is_some_and(|written| written != found);
+    differs.then(|| "its content is not what was written".to_owned())
+}
+
+/// A committed file, open for reads by position, and the hash of its bytes. All of it was read once, and later reads go to the same
+/// bytes: of a store, to one local copy.
+///
+/// # Errors
+/// [`StorageError::Corrupt`] when it is not what was written, [`StorageError::Io`] when it is missing or cannot be read now.
+pub(crate) fn open_whole(place: &Place, file: &DataFile) -> Result<(File, u128)> {
+    let path = place.dir().join(&file.path);
+    let bytes = place.open(&file.path)?;
+    let found = place.fs().check_read().and_then(|()| hash_of(&bytes));
+    let found = found.map_err(|source| io_error("read", &path, source))?;
+    match other_content(file, found) {
+        Some(reason) => Err(StorageError::Corrupt { path, reason }),
+        None => Ok((bytes, found)),
+    }
+}
+
+fn hash_of(mut file: &File) -> std::io::Result<u128> {
+    let (mut hash, mut piece) = (Xxh3::new(), vec![0_u8; 1 << 20]);
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok(hash.digest128()),
+            length => hash.update(piece.get(..length).unwrap_or_default()),
+        }
+    }
 }

@@ -23,6 +23,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use crate::buffer::{Buffer, Buffered};
 use crate::committer::Committer;
 use crate::compaction::Compactor;
+use crate::damage::{content_hash, other_content};
 use crate::dedup::{Answer, Claim, Dedup};
 use crate::disk::Disk;
 use crate::failpoint::{Point, pass};
@@ -368,8 +369,7 @@ impl Shared {
         if self.buffer.file(path).is_none() {
             return Ok(false);
         }
-        let hash = table.as_ref().and_then(|table| table.content_hash(path));
-        if self.is_as_written(&file, hash).await {
+        if self.is_as_written(&file).await {
             tracing::warn!(path, reason, "a file reported as damaged is as it was written");
             return Ok(false);
         }
@@ -379,14 +379,14 @@ impl Shared {
 
     /// Whether the file's bytes have the hash they were written with. A file that cannot be read now (no descriptor left, an
     /// I/O error that may pass) counts as whole: only what was seen to be wrong or missing is set aside.
-    async fn is_as_written(&self, file: &DataFile, hash: Option<u128>) -> bool {
-        let Some(hash) = hash else {
+    async fn is_as_written(&self, file: &DataFile) -> bool {
+        if file.content_hash.is_none() {
             return false;
-        };
+        }
         let (place, path) = (self.place.clone(), file.path.clone());
-        let found = tokio::task::spawn_blocking(move || crate::parquet::writer::content_hash(&place, &path)).await;
+        let found = tokio::task::spawn_blocking(move || content_hash(&place, &path)).await;
         match found {
-            Ok(Ok(found)) => found == hash,
+            Ok(Ok(found)) => other_content(file, found).is_none(),
             Ok(Err(StorageError::Io { source, .. })) => source.kind() != std::io::ErrorKind::NotFound,
             Ok(Err(_)) | Err(_) => true,
         }

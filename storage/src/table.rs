@@ -73,7 +73,6 @@ pub(crate) struct Table {
     version: u64,
     commits_since_checkpoint: u64,
     files: Vec<DataFile>,
-    hashes: HashMap<String, u128>,
     unsettled: Option<Unsettled>,
     /// Files that the log remembers as removed, and when; what of them is still on disk is for the vacuum.
     tombstones: HashMap<String, UnixNanos>,
@@ -148,7 +147,6 @@ impl Table {
             version: 0,
             commits_since_checkpoint: 0,
             files: Vec::new(),
-            hashes: HashMap::new(),
             unsettled: None,
             tombstones: HashMap::new(),
         }
@@ -161,8 +159,8 @@ impl Table {
         self.commits_since_checkpoint = self.version % CHECKPOINT_EVERY;
         for view in state.log_data().iter() {
             #[expect(deprecated, reason = "the one way to an Add action's tags; the Arrow columns are private")]
-            let added = actions::existing(&view.add_action());
-            self.push(added);
+            let file = actions::existing(&view.add_action());
+            self.files.push(file);
         }
         let log_store = delta.log_store();
         let mut tombstones = state.all_tombstones(log_store.as_ref());
@@ -228,11 +226,6 @@ impl Table {
         &self.files
     }
 
-    /// The content hash of a committed file, if its commit has one.
-    pub(crate) fn content_hash(&self, path: &str) -> Option<u128> {
-        self.hashes.get(path).copied()
-    }
-
     /// Files that the log remembered as removed when it was loaded, and when they were.
     pub(crate) fn take_tombstones(&mut self) -> HashMap<String, UnixNanos> {
         std::mem::take(&mut self.tombstones)
@@ -241,19 +234,11 @@ impl Table {
     /// Takes a file that cannot be read out of the list kept here, also when the log cannot be told.
     pub(crate) fn forget(&mut self, path: &str) {
         self.files.retain(|file| file.path != path);
-        self.hashes.remove(path);
     }
 
-    fn add(&mut self, added: actions::Added) {
-        self.forget(&added.file.path);
-        self.push(added);
-    }
-
-    fn push(&mut self, added: actions::Added) {
-        if let Some(hash) = added.content_hash {
-            self.hashes.insert(added.file.path.clone(), hash);
-        }
-        self.files.push(added.file);
+    fn add(&mut self, file: DataFile) {
+        self.forget(&file.path);
+        self.files.push(file);
     }
 
     /// Writes a checkpoint when enough commits have gathered.

@@ -15,7 +15,7 @@ use parquet::file::statistics::Statistics;
 use parquet::file::writer::SerializedFileWriter;
 
 use super::plan::Policy;
-use super::source::{Input, Opened, Source, Unreadable, closed_column};
+use super::source::{Opened, Source, Unreadable, closed_column};
 use crate::index::{Builder, Indexes, Part};
 use crate::parquet::output::{Output, Published};
 use crate::parquet::properties;
@@ -62,7 +62,7 @@ impl<E: Into<StorageError>> From<E> for Failure {
 pub(super) fn merge(
     place: &Place,
     indexes: &Indexes,
-    inputs: &[Input],
+    inputs: &[DataFile],
     policy: Policy,
     cancelled: &AtomicBool,
 ) -> Result<Merged, Failure> {
@@ -76,7 +76,7 @@ pub(super) fn merge(
         })?);
     }
     if let Some(at) = sources.windows(2).position(|pair| !are_alike(&pair[0], &pair[1])) {
-        return Err(Failure::Unlike(inputs[at + 1].file.path.clone()));
+        return Err(Failure::Unlike(inputs[at + 1].path.clone()));
     }
     match write(place, &path, inputs, &sources, policy, cancelled) {
         Ok((merged, parts)) => {
@@ -93,11 +93,11 @@ pub(super) fn merge(
     }
 }
 
-fn path_of(inputs: &[Input]) -> String {
-    let names = inputs.iter().filter_map(|input| FileName::parse(&input.file.path));
+fn path_of(inputs: &[DataFile]) -> String {
+    let names = inputs.iter().filter_map(|input| FileName::parse(&input.path));
     let first_seq = names.clone().map(|name| name.first_seq).min().unwrap_or(0);
     let last_seq = names.map(|name| name.last_seq).max().unwrap_or(0);
-    let hour = inputs.first().map_or("", |input| input.file.received_hour.as_str());
+    let hour = inputs.first().map_or("", |input| input.received_hour.as_str());
     FileName { merged: true, first_seq, last_seq }.path(hour, rand::random())
 }
 
@@ -113,7 +113,7 @@ fn check(cancelled: &AtomicBool) -> Result<(), Failure> {
 fn write(
     place: &Place,
     path: &str,
-    inputs: &[Input],
+    inputs: &[DataFile],
     sources: &[Source],
     policy: Policy,
     cancelled: &AtomicBool,
@@ -136,7 +136,7 @@ fn write(
                     let source = &sources[at];
                     copy_all(&mut writer, &source.bytes, source.metadata()).map_err(failed)?;
                     row_groups_copied += source.metadata().num_row_groups() as u64;
-                    parts.push(Part::File(inputs[at].file.clone()));
+                    parts.push(Part::File(inputs[at].clone()));
                 }
             }
         }
@@ -147,13 +147,13 @@ fn write(
     Ok((Merged { new, row_groups_copied, rows_encoded }, parts))
 }
 
-fn new_file(path: &str, inputs: &[Input], metadata: &ParquetMetaData, published: Published) -> NewFile {
+fn new_file(path: &str, inputs: &[DataFile], metadata: &ParquetMetaData, published: Published) -> NewFile {
     let file = DataFile {
         path: path.to_owned(),
         size_bytes: published.bytes,
-        rows: inputs.iter().map(|input| input.file.rows).sum(),
+        rows: inputs.iter().map(|input| input.rows).sum(),
         start_range: range_of(metadata, col::START),
-        received_hour: inputs.first().map_or_else(String::new, |input| input.file.received_hour.clone()),
+        received_hour: inputs.first().map_or_else(String::new, |input| input.received_hour.clone()),
         content_hash: Some(published.content_hash),
     };
     NewFile {

@@ -1,7 +1,7 @@
 //! An input of a merge: opened once, its content hash checked against the log, its footer and indexes read.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
@@ -11,19 +11,10 @@ use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::reader::ChunkReader;
-use xxhash_rust::xxh3::Xxh3;
 
-use crate::DataFile;
+use crate::damage::open_whole;
 use crate::place::Place;
-
-/// What is to be read.
-#[derive(Debug, Clone)]
-pub(super) struct Input {
-    /// The file.
-    pub(super) file: DataFile,
-    /// What the log says that its bytes hash to.
-    pub(super) hash: Option<u128>,
-}
+use crate::{DataFile, StorageError};
 
 /// An input that is not what was written.
 #[derive(Debug)]
@@ -44,21 +35,15 @@ impl Source {
     ///
     /// # Errors
     /// [`Opened::Unreadable`] when it is gone, or not what was written; [`Opened::Later`] when it cannot be read now.
-    pub(super) fn open(place: &Place, input: &Input) -> Result<Self, Opened> {
-        let unreadable = |reason: String| Opened::Unreadable(Unreadable { path: input.file.path.clone(), reason });
-        let mut bytes = match place.open(&input.file.path) {
-            Ok(bytes) => bytes,
-            Err(crate::StorageError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
-                return Err(unreadable("the file is missing".to_owned()));
+    pub(super) fn open(place: &Place, file: &DataFile) -> Result<Self, Opened> {
+        let unreadable = |reason: String| Opened::Unreadable(Unreadable { path: file.path.clone(), reason });
+        let (bytes, _) = open_whole(place, file).map_err(|error| match error {
+            StorageError::Corrupt { reason, .. } => unreadable(reason),
+            StorageError::Io { source, .. } if source.kind() == ErrorKind::NotFound => {
+                unreadable("the file is missing".to_owned())
             }
-            Err(error) => return Err(Opened::Later(error)),
-        };
-        let found = hash_of(&mut bytes).map_err(|source| {
-            Opened::Later(crate::fs::io_error("read", &place.dir().join(&input.file.path), source))
+            error => Opened::Later(error),
         })?;
-        if input.hash.is_some_and(|hash| hash != found) {
-            return Err(unreadable("its content is not what was written".to_owned()));
-        }
         let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
         let arrow = guarded(|| ArrowReaderMetadata::load(&bytes, options)).map_err(unreadable)?;
         Ok(Self { bytes, arrow })
@@ -87,17 +72,7 @@ pub(super) enum Opened {
     /// It is damaged.
     Unreadable(Unreadable),
     /// It may be readable another time.
-    Later(crate::StorageError),
-}
-
-fn hash_of(file: &mut File) -> std::io::Result<u128> {
-    let (mut hash, mut piece) = (Xxh3::new(), vec![0_u8; 1 << 20]);
-    loop {
-        match file.read(&mut piece)? {
-            0 => return Ok(hash.digest128()),
-            length => hash.update(piece.get(..length).unwrap_or_default()),
-        }
-    }
+    Later(StorageError),
 }
 
 /// What the writer of a column chunk said when it was done, taken back out of the file.

@@ -12,7 +12,7 @@ use super::merge::{self, Input};
 use super::parts::Source;
 use super::tail::{Identity, Tail};
 use super::{BLOCK_ROWS, Indexes};
-use crate::parquet::writer::content_hash;
+use crate::damage::open_whole;
 use crate::place::Place;
 use crate::schema::memory_schema;
 use crate::{DataFile, Result, StorageError};
@@ -25,12 +25,8 @@ impl Indexes {
     /// or is not what was written.
     pub(crate) fn rebuild(&self, place: &Place, file: &DataFile) -> Result<()> {
         let path = place.dir().join(&file.path);
-        let hash = content_hash(place, &file.path)?;
-        if file.content_hash.is_some_and(|expected| expected != hash) {
-            return Err(damaged(&path, "its content is not what was written"));
-        }
+        let (bytes, hash) = open_whole(place, file)?;
         let identity = Identity { content_hash: hash, size_bytes: file.size_bytes };
-        let bytes = place.open(&file.path)?;
         let read = std::panic::catch_unwind(|| row_groups(&bytes, identity));
         let parts = read.unwrap_or_else(|_| Err(damaged(&path, "reading it failed")))?;
         self.put(&file.path, |to, temporary| merge::merge(&parts, identity, to, temporary))

@@ -6,7 +6,6 @@ use std::path::Path;
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
 use parquet::arrow::ArrowWriter;
-use xxhash_rust::xxh3::Xxh3;
 
 use super::output::Output;
 use super::properties::{self, PAGE_ROWS, ROW_GROUP_ROWS};
@@ -109,13 +108,6 @@ pub(crate) fn disk_full(error: parquet::errors::ParquetError, path: &Path) -> cr
         return io_error("write", path, io::Error::new(source.kind(), source.to_string()));
     }
     error.into()
-}
-
-/// The xxh3-128 of a file's bytes.
-pub(crate) fn content_hash(place: &Place, path: &str) -> Result<u128> {
-    let mut hash = Xxh3::new();
-    place.read_through(path, |piece| hash.update(piece))?;
-    Ok(hash.digest128())
 }
 
 /// Bounds of the columns that the log tells.

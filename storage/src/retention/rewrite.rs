@@ -2,6 +2,7 @@
 //! being written, are in memory.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::sync::Arc;
 
 use arrow::array::{AsArray, BooleanArray, RecordBatch};
@@ -10,6 +11,7 @@ use arrow::datatypes::Int32Type;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::arrow::{ArrowWriter, ProjectionMask};
 
+use crate::damage::open_whole;
 use crate::index::Indexes;
 use crate::parquet::output::Output;
 use crate::parquet::properties;
@@ -46,22 +48,28 @@ pub(super) fn services_of(place: &Place, path: &str) -> Result<BTreeMap<String, 
 /// # Errors
 /// As a flush; [`StorageError::Corrupt`] when the file is not what was written. Nothing is left on disk then.
 pub(super) fn without(place: &Place, indexes: &Indexes, file: &DataFile, services: &[String]) -> Result<NewFile> {
-    let found = crate::parquet::writer::content_hash(place, &file.path)?;
-    let Some(name) = FileName::parse(&file.path).filter(|_| file.content_hash == Some(found)) else {
-        let reason = "its content is not what was written".to_owned();
+    let Some(name) = FileName::parse(&file.path).filter(|_| file.content_hash.is_some()) else {
+        let reason = "it was not written by this program: its name or the hash of its content is missing".to_owned();
         return Err(StorageError::Corrupt { path: place.dir().join(&file.path), reason });
     };
+    let (source, _) = open_whole(place, file)?;
     let path = FileName { merged: true, ..name }.path(&file.received_hour, rand::random());
-    let written = write(place, indexes, &path, file, services);
+    let written = write(place, indexes, &path, source, &file.received_hour, services);
     if written.is_err() {
         place.discard(&path);
     }
     written
 }
 
-fn write(place: &Place, indexes: &Indexes, path: &str, file: &DataFile, services: &[String]) -> Result<NewFile> {
+fn write(
+    place: &Place,
+    indexes: &Indexes,
+    path: &str,
+    source: File,
+    received_hour: &str,
+    services: &[String],
+) -> Result<NewFile> {
     let options = ArrowReaderOptions::new().with_schema(memory_schema());
-    let source = place.open(&file.path)?;
     let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(source, options)?;
     let failed = |error| disk_full(error, &place.dir().join(path));
     let output = Output::create(place, path)?;
@@ -87,7 +95,7 @@ fn write(place: &Place, indexes: &Indexes, path: &str, file: &DataFile, services
         size_bytes: published.bytes,
         rows,
         start_range: ranges.start,
-        received_hour: file.received_hour.clone(),
+        received_hour: received_hour.to_owned(),
         content_hash: Some(content_hash),
     };
     let new = NewFile { file, content_hash, received_range: ranges.received, duration_range: ranges.duration };

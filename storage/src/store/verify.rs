@@ -1,8 +1,7 @@
 //! Reads everything that is committed, to see whether it still is what was written.
 
 use super::{Shared, Store, blocking};
-use crate::damage::damage;
-use crate::parquet::writer::content_hash;
+use crate::damage::{content_hash, damage, other_content};
 use crate::{DataFile, Result};
 
 /// What [`Store::verify`] found.
@@ -56,8 +55,7 @@ impl Shared {
                 return Ok(Found::Damaged(reason));
             }
             Ok(match content_hash(&place, &file.path) {
-                Ok(found) if file.content_hash.is_none_or(|written| written == found) => Found::Whole,
-                Ok(_) => Found::Damaged("its content is not what was written".to_owned()),
+                Ok(found) => other_content(&file, found).map_or(Found::Whole, Found::Damaged),
                 Err(error) => Found::Unread(error.to_string()),
             })
         })

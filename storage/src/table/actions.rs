@@ -12,18 +12,11 @@ use crate::{DataFile, Result, UnixNanos};
 /// Tag of an Add action: the content hash in hexadecimal.
 const HASH_TAG: &str = "daytwo.xxh3_128";
 
-/// A file as the log knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Added {
-    pub(super) file: DataFile,
-    pub(super) content_hash: Option<u128>,
-}
-
 /// What another writer's commit changes for us.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Change {
     /// A file counts from now on.
-    Add(Added),
+    Add(DataFile),
     /// The file of this path counts no more, since this time.
     Remove(String, UnixNanos),
     /// An application, say a writer of ours, has got this far.
@@ -134,32 +127,23 @@ fn stats(new: &NewFile) -> Value {
     })
 }
 
-/// What a file of ours becomes once it is committed.
-pub(super) fn added(new: &NewFile) -> Added {
-    Added { file: new.file.clone(), content_hash: Some(new.content_hash) }
-}
-
 /// A file that the log reader found.
-pub(super) fn existing(add: &Add) -> Added {
+pub(super) fn existing(add: &Add) -> DataFile {
     let tag = add.tags.as_ref().and_then(|tags| tags.get(HASH_TAG)).cloned().flatten();
     let hour = add.partition_values.get(col::RECEIVED_HOUR).cloned().flatten();
     of_log(add.path.clone(), add.size, add.stats.as_deref(), hour, tag.as_deref())
 }
 
-fn of_log(path: String, size: i64, stats: Option<&str>, hour: Option<String>, tag: Option<&str>) -> Added {
+fn of_log(path: String, size: i64, stats: Option<&str>, hour: Option<String>, tag: Option<&str>) -> DataFile {
     let stats: Value = stats.and_then(|stats| serde_json::from_str(stats).ok()).unwrap_or_default();
     let bound = |name: &str| stats.get(name)?.get(col::START)?.as_i64();
-    let content_hash = tag.and_then(|tag| u128::from_str_radix(tag, 16).ok());
-    Added {
-        file: DataFile {
-            path: decode_path(&path),
-            size_bytes: u64::try_from(size).unwrap_or(0),
-            rows: stats.get("numRecords").and_then(Value::as_u64).unwrap_or(0),
-            start_range: bound("minValues").zip(bound("maxValues")),
-            received_hour: hour.unwrap_or_default(),
-            content_hash,
-        },
-        content_hash,
+    DataFile {
+        path: decode_path(&path),
+        size_bytes: u64::try_from(size).unwrap_or(0),
+        rows: stats.get("numRecords").and_then(Value::as_u64).unwrap_or(0),
+        start_range: bound("minValues").zip(bound("maxValues")),
+        received_hour: hour.unwrap_or_default(),
+        content_hash: tag.and_then(|tag| u128::from_str_radix(tag, 16).ok()),
     }
 }
 

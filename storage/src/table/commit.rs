@@ -182,7 +182,7 @@ impl Table {
         self.version = version;
         self.commits_since_checkpoint = self.commits_since_checkpoint.saturating_add(1);
         transaction.removes.iter().for_each(|file| self.forget(&file.path));
-        transaction.adds.iter().for_each(|file| self.push(actions::added(file)));
+        transaction.adds.iter().for_each(|file| self.files.push(file.file.clone()));
     }
 
     /// Another writer, say another engine's OPTIMIZE, took the version. Its changes to the list of files are ours
