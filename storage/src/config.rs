@@ -48,6 +48,8 @@ pub struct StorageConfig {
     pub compaction_target_bytes: u64,
     /// Row groups of fewer rows are encoded again when their file is compacted; the others are copied.
     pub compaction_keep_rows: u64,
+    /// How often it is looked whether files are to be merged, let go or removed; zero does so only when asked.
+    pub upkeep_interval: Duration,
     /// How long other engines may still read a file that counts no more.
     pub vacuum_after: Duration,
     /// How long spans are kept after their reception; zero keeps them.
@@ -86,6 +88,7 @@ impl Default for StorageConfig {
             dedup_window: Duration::from_secs(600),
             compaction_target_bytes: 128 << 20,
             compaction_keep_rows: 16 << 10,
+            upkeep_interval: Duration::from_secs(1),
             vacuum_after: Duration::from_secs(3600),
             retention: Duration::from_secs(30 * 86_400),
             retention_by_service: BTreeMap::new(),

@@ -77,7 +77,7 @@ pub(crate) fn other_content(file: &DataFile, found: u128) -> Option<String> {
 pub(crate) fn open_whole(place: &Place, file: &DataFile) -> Result<(File, u128)> {
     let path = place.dir().join(&file.path);
     let bytes = place.open(&file.path)?;
-    let found = place.fs().check_read().and_then(|()| hash_of(&bytes));
+    let found = place.fs().check_read(&path).and_then(|()| hash_of(&bytes));
     let found = found.map_err(|source| io_error("read", &path, source))?;
     match other_content(file, found) {
         Some(reason) => Err(StorageError::Corrupt { path, reason }),

@@ -144,7 +144,13 @@ impl Fs {
     }
 
     /// To be asked before a read that does not go through here.
-    pub(crate) fn check_read(&self) -> io::Result<()> {
+    pub(crate) fn check_read(&self, path: &Path) -> io::Result<()> {
+        #[cfg(any(test, feature = "testing"))]
+        if self.faults.as_ref().is_some_and(|faults| faults.is_unreadable(path)) {
+            return Err(io::Error::other("unreadable, as a test ordered"));
+        }
+        #[cfg(not(any(test, feature = "testing")))]
+        let _ = path;
         self.gate(Operation::Read)
     }
 
@@ -187,7 +193,7 @@ impl Fs {
     /// Reads a whole file.
     pub(crate) fn read(&self, path: &Path) -> Result<Vec<u8>> {
         let read = || {
-            self.check_read()?;
+            self.check_read(path)?;
             std::fs::read(path)
         };
         read().map_err(|source| io_error("read", path, source))
@@ -195,7 +201,7 @@ impl Fs {
 
     /// Size of a file, or `None` when there is none.
     pub(crate) fn size(&self, path: &Path) -> Result<Option<u64>> {
-        match self.check_read().and_then(|()| std::fs::metadata(path)) {
+        match self.check_read(path).and_then(|()| std::fs::metadata(path)) {
             Ok(metadata) => Ok(metadata.is_file().then_some(metadata.len())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(io_error("look at", path, error)),
@@ -205,7 +211,7 @@ impl Fs {
     /// Reads `buffer.len()` bytes at `offset`.
     pub(crate) fn read_exact_at(&self, path: &Path, offset: u64, buffer: &mut [u8]) -> Result<()> {
         let mut read = || {
-            self.check_read()?;
+            self.check_read(path)?;
             File::open(path)?.read_exact_at(buffer, offset)
         };
         read().map_err(|source| io_error("read", path, source))
@@ -214,7 +220,7 @@ impl Fs {
     /// Reads a file piece by piece, without holding it.
     pub(crate) fn for_each_piece(&self, path: &Path, mut take: impl FnMut(&[u8])) -> Result<()> {
         let mut read = || {
-            self.check_read()?;
+            self.check_read(path)?;
             let mut file = File::open(path)?;
             let mut piece = vec![0_u8; 1 << 20];
             loop {

@@ -3,6 +3,7 @@
 mod power;
 
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::{Event, Operation};
@@ -43,6 +44,8 @@ struct State {
     free_bytes: Option<u64>,
     used_bytes: u64,
     hold: Option<Hold>,
+    /// A file whose next read fails.
+    unreadable: Option<PathBuf>,
     /// Kept only where a test wants to cut the power.
     unsynced: Option<power::Unsynced>,
 }
@@ -66,6 +69,15 @@ impl Faults {
     /// Makes the next `times` operations of this kind fail, after `skip` that succeed.
     pub fn fail(&self, operation: Operation, skip: u64, times: u64, kind: FaultKind) {
         self.state().faults.push(Fault { operation, skip, times, kind });
+    }
+
+    /// Makes the next read of this file fail, whoever else reads other files meanwhile.
+    pub fn fail_read_of(&self, path: &Path) {
+        self.state().unreadable = Some(path.to_owned());
+    }
+
+    pub(super) fn is_unreadable(&self, path: &Path) -> bool {
+        self.state().unreadable.take_if(|unreadable| unreadable == path).is_some()
     }
 
     /// Forgets all faults that are still to come, and gives room on the disk again.

@@ -60,9 +60,6 @@ impl Keeper {
 
     /// Has the sidecar of a committed data file made, unless that was tried in vain.
     pub(crate) fn want(&self, file: &DataFile) {
-        if self.unfit.lock().unwrap_or_else(PoisonError::into_inner).contains(&file.path) {
-            return;
-        }
         self.wanted.lock().unwrap_or_else(PoisonError::into_inner).insert(file.path.clone());
         self.work.notify_one();
     }
@@ -102,10 +99,14 @@ impl Keeper {
                     () = self.work.notified() => continue,
                 }
             };
-            if let Some(file) = buffer.file(&path) {
+            if let Some(file) = buffer.file(&path).filter(|_| !self.is_unfit(&path)) {
                 self.make(file).await;
             }
         }
+    }
+
+    fn is_unfit(&self, path: &str) -> bool {
+        self.unfit.lock().unwrap_or_else(PoisonError::into_inner).contains(path)
     }
 
     async fn make(self: &Arc<Self>, file: DataFile) {
@@ -126,8 +127,8 @@ impl Keeper {
             Ok(Err(error)) => error.to_string(),
             Err(error) => error.to_string(),
         };
-        self.failed.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(path, reason, "a file stays without an index until the next start; it is scanned instead");
         self.unfit.lock().unwrap_or_else(PoisonError::into_inner).insert(path);
+        self.failed.fetch_add(1, Ordering::Relaxed);
     }
 }

@@ -10,22 +10,26 @@ use crate::ballast::Ballast;
 use crate::compaction::Outcome;
 use crate::{DiskLevel, Result};
 
-/// How often it is asked whether there is something to do.
-const TICK: Duration = Duration::from_secs(1);
+/// How often the scrubber that had nothing to do is asked again.
+const SCRUB_TICK: Duration = Duration::from_secs(1);
 /// Wait after a failure: its cause is seldom gone sooner.
 const BACKOFF: Duration = Duration::from_secs(30);
 
-/// How often spans are let go.
+/// Every how many rounds spans are let go.
 const EXPIRY_TICKS: u32 = 60;
-/// How often others are looked for who write to a table in a store: one request.
-const LOOK_TICKS: u32 = if cfg!(test) { 1 } else { 10 };
+/// Every how many rounds others are looked for who write to a table in a store: one request.
+const LOOK_TICKS: u32 = 10;
 
-/// Runs until `stop`.
+/// Runs until `stop`, if the store is to be kept without being asked.
 pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
+    let interval = shared.config.upkeep_interval;
+    if interval.is_zero() {
+        return;
+    }
     let mut ticks = 0_u32;
     loop {
         let wait = match shared.upkeep(ticks, &stop).await {
-            Ok(()) => TICK,
+            Ok(()) => interval,
             Err(error) => {
                 tracing::warn!(%error, source = ?std::error::Error::source(&error), "upkeep failed, will be retried");
                 BACKOFF
@@ -45,7 +49,7 @@ pub(super) async fn scrub(shared: Arc<Shared>, stop: CancellationToken) {
         if !shared.scrub(&stop).await {
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep(TICK) => {}
+                () = tokio::time::sleep(SCRUB_TICK) => {}
             }
         }
     }

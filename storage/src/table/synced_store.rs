@@ -110,7 +110,7 @@ impl ObjectStore for SyncedStore {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> object_store::Result<GetResult> {
-        self.fs.check_read().map_err(|error| generic(error.into()))?;
+        self.fs.check_read(std::path::Path::new(location.as_ref())).map_err(|error| generic(error.into()))?;
         self.reads.fetch_add(1, Ordering::Relaxed);
         self.inner.get_opts(location, options).await
     }

@@ -197,7 +197,7 @@ async fn a_read_error_that_may_pass_sets_no_file_aside() {
     let mut bytes = fs::read(&path).unwrap();
     bytes[50] ^= 0xFF;
     fs::write(&path, bytes).unwrap();
-    faults.fail(Operation::Read, 0, 1, FaultKind::Io);
+    faults.fail_read_of(&path);
     assert!(!store.report_damaged(&file, "query failed").await.unwrap());
     assert!(store.snapshot().holes.is_empty() && home.quarantined().is_empty());
     assert!(store.report_damaged(&file, "query failed").await.unwrap());

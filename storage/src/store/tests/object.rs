@@ -96,7 +96,8 @@ async fn a_second_server_takes_over() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_idle_server_notices_that_it_was_replaced() {
     let cloud = Cloud::calm();
-    let (one, two) = (cloud.server(), cloud.server());
+    let (mut one, two) = (cloud.server(), cloud.server());
+    one.config.upkeep_interval = Duration::from_millis(20);
     let first = one.open().await.unwrap();
     let _second = two.open().await.unwrap();
     eventually(|| first.status().read_only.is_some()).await;

@@ -153,7 +153,8 @@ async fn a_nearly_full_disk_sheds() {
 /// Guarantees: the ballast goes, the commit stands, and once there is room the ballast is made again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_ballast_lets_a_commit_through() {
-    let home = Home::new();
+    let mut home = Home::new();
+    home.config.upkeep_interval = Duration::from_millis(20);
     let faults = Arc::new(Faults::default());
     let store = home.open_with(Arc::clone(&faults)).await.unwrap();
     let ballast = home.config.data_dir.join("ballast");

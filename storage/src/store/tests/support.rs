@@ -48,6 +48,8 @@ impl Home {
             flush_interval: Duration::from_secs(3600),
             wal_segment_bytes: 8 << 10,
             dedup_window: Duration::from_secs(600),
+            // Upkeep by itself would come in between at any moment: tests ask for it, or turn it on.
+            upkeep_interval: Duration::ZERO,
             // Tests of compaction turn it on.
             compaction_target_bytes: 0,
             // And so do those of the scrubber.
