@@ -116,7 +116,10 @@ async fn open(dir: &Path) -> Result<Arc<Store>, Failed> {
     let dedup_window = Duration::from_secs(1);
     // The corpus is of a day gone by: files are closed by size alone, not because their spans are old.
     let flush_interval = Duration::from_secs(365 * 86_400);
-    let config = StorageConfig { data_dir: dir.join("data"), dedup_window, flush_interval, ..StorageConfig::default() };
+    // Nor do they expire, however long ago it was.
+    let retention = Duration::ZERO;
+    let data_dir = dir.join("data");
+    let config = StorageConfig { data_dir, dedup_window, flush_interval, retention, ..StorageConfig::default() };
     Ok(Store::open(config, Arc::new(SystemClock), Arc::new(OtlpReplay)).await?)
 }
 

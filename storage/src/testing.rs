@@ -15,6 +15,20 @@ pub use crate::clock::ManualClock;
 pub use crate::fs::Operation;
 pub use crate::fs::faults::{FaultKind, Faults};
 
+/// Settings of a store that does nothing by itself: tests say when it flushes, merges, lets go and looks for damage.
+pub fn by_hand(data_dir: std::path::PathBuf) -> crate::StorageConfig {
+    crate::StorageConfig {
+        data_dir,
+        flush_interval: std::time::Duration::from_secs(3600),
+        wal_segment_bytes: 1 << 20,
+        // Tests count the files of their flushes.
+        compaction_target_bytes: 0,
+        upkeep_interval: std::time::Duration::ZERO,
+        scrub_bytes_per_second: 0,
+        ..crate::StorageConfig::default()
+    }
+}
+
 /// How data files are written, for benches that write them without a store.
 pub fn file_options() -> parquet::arrow::arrow_writer::ArrowWriterOptions {
     crate::parquet::properties::options()

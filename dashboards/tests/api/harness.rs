@@ -8,8 +8,8 @@ use axum::body::Body;
 use daytwo_dashboards::{Alerts, AppState, Identity, IngestCounts, Parts, RateMeter, Readiness, router};
 use daytwo_query::{Clock, Correlator, EngineConfig, QueryConfig, QueryEngine, UnixNanos};
 use daytwo_storage::clock::ManualClock;
-use daytwo_storage::testing::{SeededReplay, TestSpan, batch_of};
-use daytwo_storage::{Frame, PayloadCompression, PayloadFormat, StorageConfig, Store};
+use daytwo_storage::testing::{SeededReplay, TestSpan, batch_of, by_hand};
+use daytwo_storage::{Frame, PayloadCompression, PayloadFormat, Store};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::Value;
@@ -58,13 +58,7 @@ impl World {
         let folder = TempDir::new().unwrap();
         let clock = Arc::new(ManualClock::at(NOW));
         let time: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;
-        // Nothing is flushed by itself: the tests say when.
-        let config = StorageConfig {
-            data_dir: folder.path().join("data"),
-            flush_interval: Duration::from_secs(3_600),
-            wal_segment_bytes: 1 << 20,
-            ..StorageConfig::default()
-        };
+        let config = by_hand(folder.path().join("data"));
         let store = Store::open(config, Arc::clone(&time), Arc::new(SeededReplay)).await.unwrap();
         let correlator = Correlator::new(EngineConfig::default(), Arc::clone(&time));
         let config = QueryConfig { spill_dir: folder.path().join("spill"), partitions: 1, ..QueryConfig::default() };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use daytwo_query::{NoEngineTables, QueryConfig, QueryEngine, QueryError, answer};
 use daytwo_storage::clock::ManualClock;
-use daytwo_storage::testing::{Chaos, ChaosStore, SeededReplay, TestSpan, batch_of, seeded_frame, spans};
+use daytwo_storage::testing::{Chaos, ChaosStore, SeededReplay, TestSpan, batch_of, by_hand, seeded_frame, spans};
 use daytwo_storage::{Bucket, Clock, Frame, PayloadCompression, PayloadFormat, StorageConfig, Store, UnixNanos};
 use futures::StreamExt;
 use serde_json::Value;
@@ -47,15 +47,7 @@ impl World {
         change: impl FnOnce(&mut QueryConfig),
     ) -> Self {
         let dir = TempDir::new().unwrap();
-        // Flushes happen when a test asks for them.
-        let mut stored = StorageConfig {
-            data_dir: dir.path().join("data"),
-            flush_interval: std::time::Duration::from_secs(3_600),
-            wal_segment_bytes: 1 << 20,
-            // Tests count the files of their flushes.
-            compaction_target_bytes: 0,
-            ..StorageConfig::default()
-        };
+        let mut stored = by_hand(dir.path().join("data"));
         // A clock that stands still: nothing grows old enough to be flushed by itself.
         let hand = Arc::new(ManualClock::at(RECEIVED));
         let clock: Arc<dyn Clock> = Arc::clone(&hand) as Arc<dyn Clock>;

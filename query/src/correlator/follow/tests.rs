@@ -1,7 +1,7 @@
 use std::time::Instant;
 
-use daytwo_storage::testing::{ManualClock, SeededReplay, seeded_frame};
-use daytwo_storage::{Clock, StorageConfig};
+use daytwo_storage::Clock;
+use daytwo_storage::testing::{ManualClock, SeededReplay, by_hand, seeded_frame};
 
 use super::*;
 use crate::slo::SloFile;
@@ -43,7 +43,7 @@ async fn stored_and_arriving_spans_are_measured_once() {
     let folder = tempfile::tempdir().unwrap();
     let clock = Arc::new(ManualClock::at(RECEIVED));
     let shared: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;
-    let config = StorageConfig { data_dir: folder.path().to_owned(), ..StorageConfig::default() };
+    let config = by_hand(folder.path().to_owned());
     let store = Store::open(config, Arc::clone(&shared), Arc::new(SeededReplay)).await.unwrap();
     append(&store, 1).await;
     store.flush().await.unwrap();

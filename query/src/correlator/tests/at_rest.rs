@@ -2,20 +2,15 @@
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
-use daytwo_storage::testing::SeededReplay;
-use daytwo_storage::{Frame, PayloadCompression, PayloadFormat, StorageConfig, Store};
+use daytwo_storage::testing::{SeededReplay, by_hand};
+use daytwo_storage::{Frame, PayloadCompression, PayloadFormat, Store};
 use tempfile::TempDir;
 
 use super::*;
 
 /// A store whose clock the test holds and that flushes when told to.
 async fn store(folder: &TempDir, clock: &Arc<ManualClock>) -> Arc<Store> {
-    let config = StorageConfig {
-        data_dir: folder.path().join("data"),
-        flush_interval: Duration::from_secs(3_600),
-        wal_segment_bytes: 1 << 20,
-        ..StorageConfig::default()
-    };
+    let config = by_hand(folder.path().join("data"));
     Store::open(config, Arc::clone(clock) as Arc<dyn Clock>, Arc::new(SeededReplay)).await.unwrap()
 }
 

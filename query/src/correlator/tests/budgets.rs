@@ -2,8 +2,8 @@
 
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
-use daytwo_storage::testing::SeededReplay;
-use daytwo_storage::{Document, DocumentFolder, Frame, PayloadCompression, PayloadFormat, StorageConfig, Store};
+use daytwo_storage::testing::{SeededReplay, by_hand};
+use daytwo_storage::{Document, DocumentFolder, Frame, PayloadCompression, PayloadFormat, Store};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -39,12 +39,7 @@ async fn eventually(what: &str, holds: impl Fn() -> bool) {
 impl Machine {
     async fn new() -> Self {
         let (folder, clock) = (TempDir::new().unwrap(), Arc::new(ManualClock::at(UnixNanos(START))));
-        let config = StorageConfig {
-            data_dir: folder.path().join("data"),
-            flush_interval: Duration::from_secs(3_600),
-            wal_segment_bytes: 1 << 20,
-            ..StorageConfig::default()
-        };
+        let config = by_hand(folder.path().join("data"));
         let store = Store::open(config, Arc::clone(&clock) as Arc<dyn Clock>, Arc::new(SeededReplay)).await.unwrap();
         Self { folder, clock, store, good: 0, bad: 0 }
     }

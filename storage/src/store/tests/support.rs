@@ -9,7 +9,7 @@ use arrow::datatypes::Int64Type;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::schema::col;
-use crate::testing::{Faults, ManualClock, SeededReplay, seeded_frame, spans};
+use crate::testing::{Faults, ManualClock, SeededReplay, by_hand, seeded_frame, spans};
 use crate::{Clock, Committed, Result, Snapshot, StorageConfig, StorageError, Store, UnixNanos};
 
 /// 2023-11-14T22:13:20Z.
@@ -42,19 +42,10 @@ impl Home {
     fn below(parent: &std::path::Path) -> Self {
         let folder = tempfile::tempdir_in(parent).unwrap();
         let config = StorageConfig {
-            data_dir: folder.path().join("data"),
             buffer_bytes_max: 64 << 20,
             flush_bytes: 32 << 20,
-            flush_interval: Duration::from_secs(3600),
             wal_segment_bytes: 8 << 10,
-            dedup_window: Duration::from_secs(600),
-            // Upkeep by itself would come in between at any moment: tests ask for it, or turn it on.
-            upkeep_interval: Duration::ZERO,
-            // Tests of compaction turn it on.
-            compaction_target_bytes: 0,
-            // And so do those of the scrubber.
-            scrub_bytes_per_second: 0,
-            ..StorageConfig::default()
+            ..by_hand(folder.path().join("data"))
         };
         Self { _folder: folder, clock: Arc::new(ManualClock::at(START)), config }
     }
