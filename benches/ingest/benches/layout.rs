@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
-use daytwo_bench_ingest::{BenchError, RECEIVED, Requests, process_cpu};
+use daytwo_bench_ingest::{BenchError, RECEIVED, Requests};
 use daytwo_collector::decode::{self, Limits};
 use daytwo_storage::SpanBatch;
 use daytwo_storage::schema::col;
 use daytwo_storage::testing::{file_properties, index_bytes};
+use daytwo_traffic::cpu;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
@@ -122,9 +123,9 @@ fn files(batches: &[SpanBatch], file_spans: usize) -> Vec<Vec<&SpanBatch>> {
 fn best_of(runs: u64, work: impl Fn() -> Result<usize, BenchError>) -> Result<(usize, Duration), BenchError> {
     let mut best: Option<(usize, Duration)> = None;
     for _ in 0..runs {
-        let began = process_cpu();
+        let began = cpu::own();
         let bytes = work()?;
-        let cpu = process_cpu().saturating_sub(began);
+        let cpu = cpu::own().saturating_sub(began);
         best = Some(best.map_or((bytes, cpu), |(_, least)| (bytes, least.min(cpu))));
     }
     Ok(best.unwrap_or_default())

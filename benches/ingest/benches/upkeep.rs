@@ -6,10 +6,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use daytwo_bench_ingest::{BenchError, RECEIVED, Requests, frame, process_cpu, to_arrow};
+use daytwo_bench_ingest::{BenchError, RECEIVED, Requests, frame, to_arrow};
 use daytwo_collector::OtlpReplay;
 use daytwo_storage::testing::{ManualClock, log_of};
 use daytwo_storage::{StorageConfig, Store};
+use daytwo_traffic::cpu;
 
 const BATCH: usize = 512;
 /// Spans per flush: 50, 500, 2,700 and 10,000 spans a second at a flush each 10 s.
@@ -72,6 +73,9 @@ async fn an_hour(requests: &Requests, per_flush: u64, keep_rows: u64) -> Result<
         data_dir: folder.path().join("data"),
         flush_interval: Duration::from_secs(3600),
         compaction_keep_rows: keep_rows,
+        // Merges are asked for, so that their cost is known.
+        upkeep_interval: Duration::ZERO,
+        scrub_bytes_per_second: 0,
         ..StorageConfig::default()
     };
     let clock = Arc::new(ManualClock::at(RECEIVED));
@@ -83,19 +87,19 @@ async fn an_hour(requests: &Requests, per_flush: u64, keep_rows: u64) -> Result<
         waiting += batch.len() as u64;
         store.append(frame(body), batch).await?;
         if waiting >= per_flush {
-            let before = process_cpu();
+            let before = cpu::own();
             store.flush().await?;
-            let between = process_cpu();
+            let between = cpu::own();
             store.compact().await?;
             flush += between.saturating_sub(before);
-            compact += process_cpu().saturating_sub(between);
+            compact += cpu::own().saturating_sub(between);
             (spans, waiting, flushes) = (spans + waiting, 0, flushes + 1);
         }
     }
     clock.advance(Duration::from_secs(2 * 3600));
-    let before = process_cpu();
+    let before = cpu::own();
     store.compact().await?;
-    compact += process_cpu().saturating_sub(before);
+    compact += cpu::own().saturating_sub(before);
     let status = store.status();
     let merges = status.compaction;
     let flushed = status.file_bytes + merges.bytes_in - merges.bytes_out;

@@ -13,7 +13,7 @@ mod store;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use daytwo_traffic::{Corpus, CorpusConfig, Model, ModelConfig};
+use daytwo_traffic::{Corpus, CorpusConfig, Model, ModelConfig, cpu};
 
 pub use replay::{Replayed, replay};
 pub use stage::{BenchError, RECEIVED, Stage, to_arrow};
@@ -66,18 +66,10 @@ pub struct Measured {
 /// # Errors
 /// What kept the stage from doing its work.
 pub fn measure(stage: Stage, requests: &Requests) -> Result<Measured, BenchError> {
-    let (began, cpu_began) = (Instant::now(), process_cpu());
+    let (began, cpu_began) = (Instant::now(), cpu::own());
     let done = stage.run(&requests.bodies)?;
-    let (cpu, wall) = (process_cpu().saturating_sub(cpu_began), began.elapsed());
+    let (cpu, wall) = (cpu::own().saturating_sub(cpu_began), began.elapsed());
     Ok(Measured { cpu, wall, spans: done.spans, written_bytes: done.written_bytes })
-}
-
-/// CPU time that all threads of this process have used, to the clock tick (10 ms); zero where there is no `/proc`.
-pub fn process_cpu() -> Duration {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
-    let ticks: u64 = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
-    Duration::from_millis(ticks.saturating_mul(1000) / rustix::param::clock_ticks_per_second().max(1))
 }
 
 #[cfg(test)]

@@ -10,11 +10,13 @@
 //! - [`ledger`]: what became of each request, and the comparison with what is stored;
 //! - [`run_shop`] and [`demo_scenario`]: the shop, open, as the clock goes;
 //! - [`SLO_FILES`]: the shop's objectives;
+//! - [`cpu`]: what a process has cost;
 //!
 //! Time is an argument everywhere and everything random comes from the seed.
 
 mod attributes;
 mod corpus;
+pub mod cpu;
 mod demo;
 mod describe;
 pub mod encode;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use clap::Args;
+use daytwo_traffic::cpu;
 use http::Uri;
 use http_body_util::{BodyExt, Empty};
 use hyper_util::client::legacy::Client;
@@ -16,7 +17,7 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 
 use super::LoadError;
-use super::report::{as_f64, rounded};
+use super::report::rounded;
 
 /// Which server is measured, and where.
 #[derive(Debug, Clone, Args)]
@@ -157,15 +158,8 @@ impl Server {
             let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
             rounded(line.trim_matches([':', ' ', '\t', 'k', 'B']).parse::<f64>().unwrap_or(0.0) / 1024.0)
         };
-        Ok(Usage { cpu_seconds: cpu_seconds(&stat), rss_mib: kib("VmRSS"), peak_mib: kib("VmHWM") })
+        Ok(Usage { cpu_seconds: cpu::of_stat(&stat).as_secs_f64(), rss_mib: kib("VmRSS"), peak_mib: kib("VmHWM") })
     }
-}
-
-/// utime and stime: the 14th and 15th field, counted after the command name, which may hold anything.
-pub(crate) fn cpu_seconds(stat: &str) -> f64 {
-    let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
-    let ticks: u64 = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
-    as_f64(ticks) / as_f64(rustix::param::clock_ticks_per_second())
 }
 
 /// A configuration that takes any free port and flushes soon after the last span.

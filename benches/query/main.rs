@@ -1,5 +1,5 @@
 //! What questions cost over stored spans: a trace by id, the newest traces of a search, the names of everything, RED by
-//! service over all spans; and what the files and their indexes take.
+//! service over all spans; and what it cost to store them, and what files and indexes take.
 //!
 //! `cargo bench --bench query -- --spans 10000000 --dir /tmp/daytwo-bench-query` fills the folder once (bench corpus, through
 //! the decoder and the store, and one span apart in its middle) and reuses it; `--spans 100000000` works alike, given 10 GB
@@ -8,39 +8,29 @@
 //! The ceiling of RED is the same two columns through the Parquet reader into one histogram, with nothing around it: no
 //! grouping, no plan, no snapshot.
 
+mod fill;
+mod sizes;
+
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
-use daytwo_collector::{OtlpReplay, decode};
 use daytwo_query::{NoEngineTables, QueryConfig, QueryEngine, TraceSearch};
 use daytwo_storage::schema::col;
-use daytwo_storage::{
-    Frame, PayloadCompression, PayloadFormat, StorageConfig, StorageError, Store, SystemClock, TraceId, UnixNanos,
-};
-use daytwo_traffic::{Corpus, CorpusConfig, Model, ModelConfig};
+use daytwo_storage::{SystemClock, TraceId};
+use fill::NEEDLE;
 use hdrhistogram::Histogram;
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
-use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use prost::Message;
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;
 
 /// Lookups of each kind that are measured.
 const LOOKUPS: usize = 2_000;
-
-/// An attribute that one span has.
-const NEEDLE: (&str, &str) = ("bench.needle", "in the haystack");
-
-/// Merges are over when the number of files has not changed for this long.
-const MERGED_AFTER: Duration = Duration::from_secs(20);
 
 /// How often the longer questions are asked.
 const REPEATS: usize = 15;
@@ -55,16 +45,16 @@ const RED: &str = "SELECT service_name, spans, errors, hdr_quantile(h, 0.5) AS p
 async fn main() -> Result<(), Failed> {
     let options = Options::from_args()?;
     let mut out = std::io::stdout().lock();
-    let store = open(&options.dir).await?;
-    fill(&store, &options, &mut out).await?;
-    until_merged(&store, &mut out).await?;
+    let store = fill::open(&options.dir).await?;
+    fill::fill(&store, options.spans, &mut out).await?;
     let config =
         QueryConfig { spill_dir: options.dir.join("spill"), file_cache_bytes: 256 << 20, ..QueryConfig::default() };
     let engine = QueryEngine::new(config, Arc::clone(&store), Arc::new(SystemClock), Arc::new(NoEngineTables))?;
     let status = store.status();
     let (spans, files, bytes) = (status.file_rows, status.files, status.file_bytes);
     writeln!(out, "{spans} spans in {files} files, {:.2} bytes each", ratio(bytes, spans))?;
-    sizes(&store, &mut out)?;
+    sizes::indexes(&store, &mut out)?;
+    sizes::columns(&store, &mut out)?;
     writeln!(out, "{:<44} {:>10} {:>10} {:>10}", "question", "p50 ms", "p99 ms", "max ms")?;
     let known = sample_ids(&engine).await?;
     lookups(&engine, "trace by id, stored", &known, &mut out).await?;
@@ -108,137 +98,6 @@ impl Options {
             }
         }
         Ok(options)
-    }
-}
-
-async fn open(dir: &Path) -> Result<Arc<Store>, Failed> {
-    // No request comes twice: the log need not be kept to remember them, which 100 M spans would feel.
-    let dedup_window = Duration::from_secs(1);
-    // The corpus is of a day gone by: files are closed by size alone, not because their spans are old.
-    let flush_interval = Duration::from_secs(365 * 86_400);
-    // Nor do they expire, however long ago it was.
-    let retention = Duration::ZERO;
-    let data_dir = dir.join("data");
-    let config = StorageConfig { data_dir, dedup_window, flush_interval, retention, ..StorageConfig::default() };
-    Ok(Store::open(config, Arc::new(SystemClock), Arc::new(OtlpReplay)).await?)
-}
-
-/// Brings the store to the wanted number of spans, unless it has them already.
-async fn fill(store: &Arc<Store>, options: &Options, out: &mut impl Write) -> Result<(), Failed> {
-    let stored = store.status().file_rows;
-    if stored >= options.spans {
-        return Ok(());
-    }
-    if stored > 0 {
-        let dir = options.dir.display();
-        return Err(format!("{dir} holds {stored} spans of another run; choose another --dir or remove it").into());
-    }
-    let started = Instant::now();
-    let model = Model::new(ModelConfig::default());
-    let config = CorpusConfig::default();
-    let mut spans = 0_u64;
-    for (number, request) in Corpus::new(&model, config).enumerate() {
-        if spans >= options.spans {
-            break;
-        }
-        let before = spans;
-        spans = spans.saturating_add(request.spans as u64);
-        if (before..spans).contains(&(options.spans / 2)) {
-            append_needle(store, config.start_unix_nano.saturating_add(number as u64 * 25_000_000)).await?;
-        }
-        let received =
-            UnixNanos(i64::try_from(config.start_unix_nano)?).saturating_add(Duration::from_millis(number as u64 * 25));
-        let decoded = decode::protobuf(&request.body, received, &decode::Limits::default())?;
-        let frame = Frame {
-            request_hash: xxhash_rust::xxh3::xxh3_128(&request.body),
-            payload: request.body,
-            format: PayloadFormat::Protobuf,
-            compression: PayloadCompression::None,
-            received,
-            rejected: decoded.rejected,
-        };
-        append(store, frame, decoded.batch).await?;
-    }
-    store.flush().await?;
-    writeln!(out, "wrote {spans} spans in {:.1} s", started.elapsed().as_secs_f64())?;
-    Ok(())
-}
-
-/// Waits until no files are being merged any more: a merge beside the questions would be in their times.
-async fn until_merged(store: &Store, out: &mut impl Write) -> Result<(), Failed> {
-    let started = Instant::now();
-    let (mut files, mut since) = (store.status().files, Instant::now());
-    while since.elapsed() < MERGED_AFTER {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        let now = store.status().files;
-        if now != files {
-            (files, since) = (now, Instant::now());
-        }
-    }
-    writeln!(out, "waited {:.0} s for merges to end", started.elapsed().as_secs_f64())?;
-    Ok(())
-}
-
-/// One span with an attribute that no other span has.
-async fn append_needle(store: &Store, start: u64) -> Result<(), Failed> {
-    let value = AnyValue { value: Some(any_value::Value::StringValue(NEEDLE.1.to_owned())) };
-    let span = Span {
-        trace_id: vec![0x42; 16],
-        span_id: vec![0x42; 8],
-        name: "needle".to_owned(),
-        start_time_unix_nano: start,
-        end_time_unix_nano: start.saturating_add(1_000_000),
-        attributes: vec![KeyValue { key: NEEDLE.0.to_owned(), value: Some(value), ..KeyValue::default() }],
-        ..Span::default()
-    };
-    let scope_spans = vec![ScopeSpans { spans: vec![span], ..ScopeSpans::default() }];
-    let resource_spans = vec![ResourceSpans { scope_spans, ..ResourceSpans::default() }];
-    let body = ExportTraceServiceRequest { resource_spans }.encode_to_vec();
-    let received = UnixNanos(i64::try_from(start)?);
-    let decoded = decode::protobuf(&body, received, &decode::Limits::default())?;
-    let frame = Frame {
-        request_hash: xxhash_rust::xxh3::xxh3_128(&body),
-        payload: body.into(),
-        format: PayloadFormat::Protobuf,
-        compression: PayloadCompression::None,
-        received,
-        rejected: decoded.rejected,
-    };
-    append(store, frame, decoded.batch).await
-}
-
-/// What the indexes take, by part.
-fn sizes(store: &Store, out: &mut impl Write) -> Result<(), Failed> {
-    let snapshot = store.snapshot();
-    let (mut all, mut memory, mut parts) = (0_u64, 0_u64, [0_u64; 4]);
-    for file in snapshot.files.iter() {
-        let index = snapshot.indexes.open(file)?;
-        all += snapshot.indexes.size_of(&file.path).unwrap_or(0);
-        memory += index.memory_bytes();
-        parts.iter_mut().zip(index.sizes()).for_each(|(sum, part)| *sum += part);
-    }
-    let each = |bytes: u64| ratio(bytes, store.status().file_rows);
-    let [traces, terms, catalogue, _] = parts;
-    writeln!(
-        out,
-        "indexes {:.2} bytes a span: traces {:.2}, terms {:.2}, catalogues {:.2}; in memory {:.2}",
-        each(all),
-        each(traces),
-        each(terms),
-        each(catalogue),
-        each(memory)
-    )?;
-    Ok(())
-}
-
-/// Appends, and when the buffer is full flushes it first: nothing else waits for this store.
-async fn append(store: &Store, frame: Frame, batch: daytwo_storage::SpanBatch) -> Result<(), Failed> {
-    loop {
-        match store.append(frame.clone(), batch.clone()).await {
-            Ok(_) => return Ok(()),
-            Err(StorageError::Full { .. }) => store.flush().await?,
-            Err(error) => return Err(error.into()),
-        }
     }
 }
 
