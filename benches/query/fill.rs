@@ -4,23 +4,29 @@
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use daytwo_collector::{OtlpReplay, decode};
-use daytwo_storage::{
-    Frame, PayloadCompression, PayloadFormat, StorageConfig, StorageError, Store, SystemClock, UnixNanos,
-};
-use daytwo_traffic::{Corpus, CorpusConfig, Model, ModelConfig, cpu};
+use daytwo_storage::{Clock, Frame, PayloadCompression, PayloadFormat, StorageConfig, StorageError, Store, UnixNanos};
+use daytwo_traffic::{Corpus, CorpusConfig, ExportRequest, Model, ModelConfig, cpu};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message;
+use tokio::sync::mpsc;
 
 use crate::{Failed, ratio};
 
 /// An attribute that one span has.
 pub(crate) const NEEDLE: (&str, &str) = ("bench.needle", "in the haystack");
+
+/// A day in nanoseconds.
+const DAY: u64 = 86_400_000_000_000;
+
+/// A request comes each 25 ms.
+const REQUEST_EACH: u64 = 25_000_000;
 
 /// After so many spans a line says what they cost.
 const MILESTONE: u64 = 10_000_000;
@@ -28,7 +34,29 @@ const MILESTONE: u64 = 10_000_000;
 /// Merges are over when the number of files has not changed for this long.
 const MERGED_AFTER: Duration = Duration::from_secs(20);
 
-pub(crate) async fn open(dir: &Path) -> Result<Arc<Store>, Failed> {
+/// The time of the corpus: the requests come when they were received, so that hours begin and end as they do for a server.
+#[derive(Debug)]
+pub(crate) struct CorpusClock(AtomicU64);
+
+impl Default for CorpusClock {
+    fn default() -> Self {
+        Self(AtomicU64::new(CorpusConfig::default().start_unix_nano))
+    }
+}
+
+impl CorpusClock {
+    fn set(&self, now: u64) {
+        self.0.store(now, Ordering::Relaxed);
+    }
+}
+
+impl Clock for CorpusClock {
+    fn now(&self) -> UnixNanos {
+        UnixNanos(i64::try_from(self.0.load(Ordering::Relaxed)).unwrap_or(i64::MAX))
+    }
+}
+
+pub(crate) async fn open(dir: &Path, clock: &Arc<CorpusClock>) -> Result<Arc<Store>, Failed> {
     // No request comes twice: the log need not be kept to remember them, which 100 M spans would feel.
     let dedup_window = Duration::from_secs(1);
     // The corpus is of a day gone by: files are closed by size alone, not because their spans are old.
@@ -36,81 +64,116 @@ pub(crate) async fn open(dir: &Path) -> Result<Arc<Store>, Failed> {
     // Nor do they expire, however long ago it was.
     let retention = Duration::ZERO;
     let data_dir = dir.join("data");
-    let config = StorageConfig { data_dir, dedup_window, flush_interval, retention, ..StorageConfig::default() };
-    Ok(Store::open(config, Arc::new(SystemClock), Arc::new(OtlpReplay)).await?)
+    // No other engine reads here.
+    let vacuum_after = Duration::ZERO;
+    let config =
+        StorageConfig { data_dir, dedup_window, flush_interval, retention, vacuum_after, ..StorageConfig::default() };
+    Ok(Store::open(config, Arc::clone(clock) as Arc<dyn Clock>, Arc::new(OtlpReplay)).await?)
 }
 
-/// Brings the store to the wanted number of spans, unless it has them already, and waits until its merges are over.
-pub(crate) async fn fill(store: &Arc<Store>, spans: u64, out: &mut impl Write) -> Result<(), Failed> {
+/// Brings the store to the wanted number of spans, unless it has them already, lets their hours end and waits until merges are over.
+pub(crate) async fn fill(
+    store: &Arc<Store>,
+    clock: &CorpusClock,
+    spans: u64,
+    out: &mut impl Write,
+) -> Result<(), Failed> {
     let stored = store.status().file_rows;
     if stored == 0 {
-        write_corpus(store, spans, out).await?;
+        write_corpus(store, clock, spans, out).await?;
     } else if stored < spans {
         return Err(format!("the folder holds {stored} spans of another run; choose another --dir or remove it").into());
     }
+    clock.set(CorpusConfig::default().start_unix_nano.saturating_add(DAY));
     until_merged(store, out).await
 }
 
-async fn write_corpus(store: &Arc<Store>, wanted: u64, out: &mut impl Write) -> Result<(), Failed> {
-    let model = Model::new(ModelConfig::default());
-    let config = CorpusConfig::default();
-    let (mut growth, mut spans) = (Growth::begin(&model, config), 0_u64);
-    for (number, request) in Corpus::new(&model, config).enumerate() {
-        if spans >= wanted {
-            break;
-        }
-        let received = config.start_unix_nano.saturating_add(number as u64 * 25_000_000);
-        let before = spans;
-        spans = spans.saturating_add(request.spans as u64);
-        if (before..spans).contains(&(wanted / 2)) {
-            append(store, needle(received), received).await?;
-        }
-        append(store, request.body, received).await?;
-        if before / MILESTONE < spans / MILESTONE {
-            growth.line(store, spans, out)?;
+async fn write_corpus(
+    store: &Arc<Store>,
+    clock: &CorpusClock,
+    wanted: u64,
+    out: &mut impl Write,
+) -> Result<(), Failed> {
+    let mut made = make_corpus(wanted);
+    let (mut growth, mut spans, mut received) = (Growth::begin(), 0_u64, CorpusConfig::default().start_unix_nano);
+    while let Some(Made { requests, cost }) = made.recv().await {
+        growth.made += cost;
+        for request in requests {
+            received = received.saturating_add(REQUEST_EACH);
+            clock.set(received);
+            let before = spans;
+            spans = spans.saturating_add(request.spans as u64);
+            if (before..spans).contains(&(wanted / 2)) {
+                append(store, needle(received), received).await?;
+            }
+            append(store, request.body, received).await?;
+            if before / MILESTONE < spans / MILESTONE {
+                growth.line(store, spans, out)?;
+            }
         }
     }
     store.flush().await?;
     Ok(())
 }
 
+/// Requests, and the CPU time that it took to make them.
+struct Made {
+    requests: Vec<ExportRequest>,
+    cost: Duration,
+}
+
+/// Makes the corpus on a thread of its own.
+fn make_corpus(spans: u64) -> mpsc::Receiver<Made> {
+    let (sender, receiver) = mpsc::channel(2);
+    std::thread::spawn(move || {
+        let model = Model::new(ModelConfig::default());
+        let (mut corpus, mut left) = (Corpus::new(&model, CorpusConfig::default()), spans);
+        while left > 0 {
+            let before = cpu::of_thread();
+            let mut requests = Vec::new();
+            while requests.len() < 200 && left > 0 {
+                let Some(request) = corpus.next() else { return };
+                left = left.saturating_sub(request.spans as u64);
+                requests.push(request);
+            }
+            let cost = cpu::of_thread().saturating_sub(before);
+            if sender.blocking_send(Made { requests, cost }).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
 /// What storing costs as the table grows.
 struct Growth {
-    /// What it costs to make one million spans of the corpus, which is not the store's cost.
-    making: f64,
     spans: u64,
     cpu: Duration,
+    /// Of it, what making the spans took, which is not the store's cost.
+    made: Duration,
     since: Instant,
 }
 
 impl Growth {
-    fn begin(model: &Model, config: CorpusConfig) -> Self {
-        let (before, mut spans) = (cpu::own(), 0_u64);
-        for request in Corpus::new(model, config).take(1_000) {
-            spans = spans.saturating_add(request.spans as u64);
-        }
-        let making = per_million(cpu::own().saturating_sub(before), spans);
-        Self { making, spans: 0, cpu: cpu::own(), since: Instant::now() }
+    fn begin() -> Self {
+        Self { spans: 0, cpu: cpu::own(), made: Duration::ZERO, since: Instant::now() }
     }
 
     /// Says what the spans since the last line cost: decoder, log, flushes, indexes, merges.
     fn line(&mut self, store: &Store, spans: u64, out: &mut impl Write) -> Result<(), Failed> {
         let (now, new, status) = (cpu::own(), spans - self.spans, store.status());
+        let cost = now.saturating_sub(self.cpu).saturating_sub(self.made);
         writeln!(
             out,
             "{spans:>11} spans: {:.2} CPU s per 1 M new ones, {:.0} s on the wall, {} files, {:.2} bytes a span",
-            per_million(now.saturating_sub(self.cpu), new) - self.making,
+            cost.as_secs_f64() * 1e6 / ratio(new, 1),
             self.since.elapsed().as_secs_f64(),
             status.files,
             ratio(status.file_bytes, status.file_rows),
         )?;
-        (self.spans, self.cpu, self.since) = (spans, now, Instant::now());
+        *self = Self { spans, ..Self::begin() };
         Ok(())
     }
-}
-
-fn per_million(time: Duration, spans: u64) -> f64 {
-    time.as_secs_f64() * 1e6 / ratio(spans, 1)
 }
 
 /// Waits until no files are being merged any more: a merge beside the questions would be in their times.

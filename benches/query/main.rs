@@ -20,8 +20,8 @@ use std::time::{Duration, Instant};
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use daytwo_query::{NoEngineTables, QueryConfig, QueryEngine, TraceSearch};
+use daytwo_storage::TraceId;
 use daytwo_storage::schema::col;
-use daytwo_storage::{SystemClock, TraceId};
 use fill::NEEDLE;
 use hdrhistogram::Histogram;
 use parquet::arrow::ProjectionMask;
@@ -45,11 +45,12 @@ const RED: &str = "SELECT service_name, spans, errors, hdr_quantile(h, 0.5) AS p
 async fn main() -> Result<(), Failed> {
     let options = Options::from_args()?;
     let mut out = std::io::stdout().lock();
-    let store = fill::open(&options.dir).await?;
-    fill::fill(&store, options.spans, &mut out).await?;
+    let clock = Arc::new(fill::CorpusClock::default());
+    let store = fill::open(&options.dir, &clock).await?;
+    fill::fill(&store, &clock, options.spans, &mut out).await?;
     let config =
         QueryConfig { spill_dir: options.dir.join("spill"), file_cache_bytes: 256 << 20, ..QueryConfig::default() };
-    let engine = QueryEngine::new(config, Arc::clone(&store), Arc::new(SystemClock), Arc::new(NoEngineTables))?;
+    let engine = QueryEngine::new(config, Arc::clone(&store), clock, Arc::new(NoEngineTables))?;
     let status = store.status();
     let (spans, files, bytes) = (status.file_rows, status.files, status.file_bytes);
     writeln!(out, "{spans} spans in {files} files, {:.2} bytes each", ratio(bytes, spans))?;

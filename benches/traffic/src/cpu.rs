@@ -7,6 +7,11 @@ pub fn own() -> Duration {
     of_stat(&std::fs::read_to_string("/proc/self/stat").unwrap_or_default())
 }
 
+/// As [`own`], of the calling thread alone.
+pub fn of_thread() -> Duration {
+    of_stat(&std::fs::read_to_string("/proc/thread-self/stat").unwrap_or_default())
+}
+
 /// User and system time in a line of `/proc/PID/stat`: the 14th and 15th field, counted after the command name, which may hold
 /// anything. Zero when they are not there.
 pub fn of_stat(stat: &str) -> Duration {
