@@ -2,7 +2,7 @@
 //! service over all spans; and what it cost to store them, and what files and indexes take.
 //!
 //! `cargo bench --bench query -- --spans 10000000 --dir /tmp/daytwo-bench-query` fills the folder once (bench corpus, through
-//! the decoder and the store, and one span apart in its middle) and reuses it; `--spans 100000000` works alike, given 10 GB
+//! the decoder and the store, and one span apart in its middle) and reuses it; `--spans 100000000` works alike, given 5 GB
 //! and time. Every figure is of warm files: each question is asked once before it counts.
 //!
 //! The ceiling of RED is the same two columns through the Parquet reader into one histogram, with nothing around it: no
