@@ -5,6 +5,7 @@ mod config;
 mod demo;
 mod export;
 mod failure;
+mod files;
 mod folder;
 mod inspect;
 mod log;

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use daytwo_collector::Collector;
+use daytwo_collector::{Access, Collector, FileReader};
 use daytwo_dashboards::{ALERTS_BYTES_MAX, Alerts, AppState, Parts, RateMeter, Readiness};
 use daytwo_query::{Correlator, QueryEngine};
 use daytwo_storage::{Clock, Store, SystemClock};
@@ -18,7 +18,7 @@ use tracing::info;
 use super::config::Config;
 use super::config::alerts::WebhookSection;
 use super::objectives::Objectives;
-use super::{Failure, signals, store};
+use super::{Failure, files, signals, store};
 use tasks::Tasks;
 
 /// How long running requests of the web port may take to finish once the server stops.
@@ -76,14 +76,17 @@ struct Stop {
 impl Server {
     /// Opens ports and store, and serves requests once this returns.
     ///
-    /// The web port comes first: when it is occupied, that is found before a long recovery. Clients that connect meanwhile
+    /// The web port and certificates come first: when it is occupied or they are no good, that is found before a long recovery. Clients that connect meanwhile
     /// wait in the operating system's queue.
     pub(crate) async fn start(config: &Config, objectives: Objectives) -> Result<Self, Failure> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let started = clock.now();
         let (web, web_addr) = listen(config.dashboards.addr).await?;
+        let reader: FileReader = Arc::new(files::read_regular);
+        let access = Access::open(&config.collector.access(), &reader)?;
         let store = store::open(config, Arc::clone(&clock)).await?;
-        let collector = Collector::bind(config.collector.settings(), Arc::clone(&store), Arc::clone(&clock)).await?;
+        let settings = config.collector.settings();
+        let collector = Collector::bind(settings, access, Arc::clone(&store), Arc::clone(&clock)).await?;
         let addresses = Addresses { grpc: collector.grpc_addr(), http: collector.http_addr(), web: web_addr };
         let correlator = Correlator::new(config.engine.settings(), Arc::clone(&clock));
         correlator.keep_declared_in(store.document(DECLARED_FILE, DECLARED_BYTES_MAX))?;

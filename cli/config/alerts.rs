@@ -1,15 +1,14 @@
 //! `[alerts]` and its webhooks.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use daytwo_dashboards::{Network, Secret, Target, WebhookConfig, WebhookFormat};
 use serde::{Deserialize, Serialize};
 
 use super::Span;
+use crate::cli::files;
 
-/// Bytes of a file with a secret or with certificates.
-const FILE_BYTES_MAX: u64 = 1 << 20;
 /// Alertmanager forgets what it is not told again.
 const REPEAT_ALERTMANAGER: Duration = Duration::from_secs(60);
 const REPEAT_JSON: Duration = Duration::from_secs(4 * 3600);
@@ -123,7 +122,7 @@ impl WebhookSection {
             pages: wanted(Severity::Page),
             tickets: wanted(Severity::Ticket),
             allow_networks: self.named(networks)?,
-            ca_pem: self.named(self.ca_file.as_deref().map(bytes_of).transpose())?,
+            ca_pem: self.named(self.ca_file.as_deref().map(files::read).transpose())?,
             bearer_token: self.named(secret(&self.bearer_token_file, &self.bearer_token_env, environment))?,
             signing_key: self.named(secret(&self.signing_key_file, &self.signing_key_env, environment))?,
             repeat: self.repeat(),
@@ -135,15 +134,6 @@ impl WebhookSection {
     }
 }
 
-fn bytes_of(path: &Path) -> Result<Vec<u8>, String> {
-    let failed = |error: std::io::Error| format!("cannot read {}: {error}", path.display());
-    let size = std::fs::metadata(path).map_err(failed)?.len();
-    if size > FILE_BYTES_MAX {
-        return Err(format!("{} has {size} bytes, at most {FILE_BYTES_MAX} are read", path.display()));
-    }
-    std::fs::read(path).map_err(failed)
-}
-
 /// A secret that is there must not be empty: an empty one would let everybody in.
 fn secret(
     file: &Option<PathBuf>,
@@ -152,7 +142,7 @@ fn secret(
 ) -> Result<Option<Secret>, String> {
     let (text, place) = match (file, variable) {
         (Some(path), _) => {
-            let text = String::from_utf8(bytes_of(path)?).map_err(|_| format!("{} is no text", path.display()))?;
+            let text = String::from_utf8(files::read(path)?).map_err(|_| format!("{} is no text", path.display()))?;
             (text, path.display().to_string())
         }
         (None, Some(name)) => {

@@ -1,7 +1,9 @@
 //! Rules between values that have the right type. Nothing is opened before all of them hold.
 
+use std::path::Path;
 use std::time::Duration;
 
+use daytwo_collector::AccessConfig;
 use daytwo_dashboards::WEBHOOKS_MAX;
 use daytwo_storage::{Ack, S3Access, StorageConfig};
 
@@ -128,19 +130,20 @@ fn kept(rules: &mut Rules, config: &Config) {
     rules.check("storage.scrub_interval", format!("\"{every}\""), holds, "must be 0 or between 1h and 365d");
 }
 
+const OPEN_RECEIVER: &str = "whoever reaches this address can export to it; set collector.bearer_token_files or \
+     collector.tls_client_ca_file, listen on 127.0.0.1, or set collector.allow_remote_without_auth = true";
+const OPEN_BOARD: &str = "whoever reaches this address can use it, for there is no authentication yet; \
+     listen on 127.0.0.1, or set dashboards.allow_remote_without_auth = true";
+
 fn addresses(rules: &mut Rules, config: &Config) {
     let (collector, dashboards) = (&config.collector, &config.dashboards);
-    for (key, addr, allowed) in [
-        ("collector.grpc_addr", collector.grpc_addr, collector.allow_remote_without_auth),
-        ("collector.http_addr", collector.http_addr, collector.allow_remote_without_auth),
-        ("dashboards.addr", dashboards.addr, dashboards.allow_remote_without_auth),
+    let receivers = collector.allow_remote_without_auth || collector.authenticates();
+    for (key, addr, allowed, rule) in [
+        ("collector.grpc_addr", collector.grpc_addr, receivers, OPEN_RECEIVER),
+        ("collector.http_addr", collector.http_addr, receivers, OPEN_RECEIVER),
+        ("dashboards.addr", dashboards.addr, dashboards.allow_remote_without_auth, OPEN_BOARD),
     ] {
-        let section = key.split('.').next().unwrap_or_default();
-        let rule = format!(
-            "whoever reaches this address can use it, for there is no authentication yet; \
-             listen on 127.0.0.1, or set {section}.allow_remote_without_auth = true"
-        );
-        rules.check(key, format!("\"{addr}\""), allowed || addr.ip().is_loopback(), &rule);
+        rules.check(key, format!("\"{addr}\""), allowed || addr.ip().is_loopback(), rule);
     }
     let named = [collector.grpc_addr, collector.http_addr, dashboards.addr];
     let keys = ["collector.grpc_addr", "collector.http_addr", "dashboards.addr"];
@@ -170,6 +173,22 @@ fn collector(rules: &mut Rules, config: &Config) {
         (1..=65_536).contains(&connections),
         "must be between 1 and 65536",
     );
+    access(rules, config);
+}
+
+fn access(rules: &mut Rules, config: &Config) {
+    let collector = &config.collector;
+    let named = |path: &Path| !path.as_os_str().is_empty();
+    let (cert, key, authority) = (&collector.tls_cert_file, &collector.tls_key_file, &collector.tls_client_ca_file);
+    let rule = "goes with collector.tls_cert_file: set both or none";
+    rules.check("collector.tls_key_file", format!("{key:?}"), named(key) == named(cert), rule);
+    let rule = "needs collector.tls_cert_file and collector.tls_key_file";
+    rules.check("collector.tls_client_ca_file", format!("{authority:?}"), !named(authority) || named(cert), rule);
+    let tokens = &collector.bearer_token_files;
+    let most = AccessConfig::TOKEN_FILES_MAX;
+    let holds = tokens.len() <= most && tokens.iter().all(|path| named(path));
+    let rule = format!("must be at most {most} files, each with a name");
+    rules.check("collector.bearer_token_files", format!("{tokens:?}"), holds, &rule);
 }
 
 fn query(rules: &mut Rules, config: &Config) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use daytwo_collector::CollectorConfig;
+use daytwo_collector::{AccessConfig, CollectorConfig};
 use daytwo_query::{EngineConfig, QueryConfig};
 use daytwo_storage::{Ack, S3Access, StorageConfig};
 use serde::{Deserialize, Serialize};
@@ -119,6 +119,10 @@ impl StorageSection {
 pub(crate) struct CollectorSection {
     pub(crate) grpc_addr: SocketAddr,
     pub(crate) http_addr: SocketAddr,
+    pub(crate) tls_cert_file: PathBuf,
+    pub(crate) tls_key_file: PathBuf,
+    pub(crate) tls_client_ca_file: PathBuf,
+    pub(crate) bearer_token_files: Vec<PathBuf>,
     pub(crate) allow_remote_without_auth: bool,
     pub(crate) request_bytes_max: ByteSize,
     pub(crate) inflight_bytes_max: ByteSize,
@@ -131,6 +135,10 @@ impl Default for CollectorSection {
         Self {
             grpc_addr: config.grpc_addr,
             http_addr: config.http_addr,
+            tls_cert_file: PathBuf::new(),
+            tls_key_file: PathBuf::new(),
+            tls_client_ca_file: PathBuf::new(),
+            bearer_token_files: Vec::new(),
             allow_remote_without_auth: false,
             request_bytes_max: ByteSize(config.request_bytes_max as u64),
             inflight_bytes_max: ByteSize(config.inflight_bytes_max as u64),
@@ -150,6 +158,23 @@ impl CollectorSection {
             connections_max: self.connections_max,
             ..CollectorConfig::default()
         }
+    }
+
+    /// Who may export, and how connections are protected.
+    pub(crate) fn access(&self) -> AccessConfig {
+        let named = |path: &Path| Some(path.to_owned()).filter(|path| !path.as_os_str().is_empty());
+        AccessConfig {
+            tls_cert_file: named(&self.tls_cert_file),
+            tls_key_file: named(&self.tls_key_file),
+            tls_client_ca_file: named(&self.tls_client_ca_file),
+            bearer_token_files: self.bearer_token_files.clone(),
+            ..AccessConfig::default()
+        }
+    }
+
+    /// Whether an exporter has to show who it is, by a token or a certificate.
+    pub(crate) fn authenticates(&self) -> bool {
+        !self.bearer_token_files.is_empty() || !self.tls_client_ca_file.as_os_str().is_empty()
     }
 }
 
@@ -361,8 +386,24 @@ pub(super) const KEYS: &[(&str, &str, &str)] = &[
     ("collector", "http_addr", "OTLP/HTTP: protobuf and JSON at /v1/traces."),
     (
         "collector",
+        "tls_cert_file",
+        "Certificate chain in PEM, the server's own first; with it both receivers speak TLS (1.2, 1.3) and nothing else.\nThis file and the three below are read at start and again within seconds after they change; what cannot be used then changes nothing.",
+    ),
+    ("collector", "tls_key_file", "Private key of that certificate, in PEM, without a password."),
+    (
+        "collector",
+        "tls_client_ca_file",
+        "Authorities in PEM; with them only clients that show a certificate of one of them are served.",
+    ),
+    (
+        "collector",
+        "bearer_token_files",
+        "Files with one token each; with them every export needs `Authorization: Bearer` and one of the tokens.\nTwo files let a token be replaced without a restart: write the new one into the second, give it to the exporters, write it into the first.",
+    ),
+    (
+        "collector",
         "allow_remote_without_auth",
-        "There is no authentication yet: addresses other than 127.0.0.1 are refused unless this is true.",
+        "Addresses other than 127.0.0.1 are refused unless exporters show a token or a certificate, or this is true.",
     ),
     (
         "collector",

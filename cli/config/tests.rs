@@ -84,6 +84,21 @@ fn each_bad_value_is_named() {
         ("storage = 1", "storage", "section"),
         ("[collector]\ngrpc_addr = \"localhost\"", "collector.grpc_addr", "invalid socket address"),
         ("[collector]\ngrpc_addr = \"0.0.0.0:4317\"", "collector.grpc_addr", "collector.allow_remote_without_auth"),
+        ("[collector]\ntls_cert_file = \"c\"", "collector.tls_key_file", "both or none"),
+        ("[collector]\ntls_key_file = \"k\"", "collector.tls_key_file", "both or none"),
+        ("[collector]\ntls_client_ca_file = \"c\"", "collector.tls_client_ca_file", "needs collector.tls_cert_file"),
+        ("[collector]\nbearer_token_files = [\"\"]", "collector.bearer_token_files", "each with a name"),
+        ("[collector]\nbearer_token_files = \"t\"", "collector.bearer_token_files", "sequence"),
+        (
+            "[collector]\nhttp_addr = \"0.0.0.0:1\"\ntls_cert_file = \"c\"\ntls_key_file = \"k\"",
+            "collector.http_addr",
+            "collector.bearer_token_files",
+        ),
+        (
+            "[dashboards]\naddr = \"0.0.0.0:1\"\n[collector]\nbearer_token_files = [\"t\"]",
+            "dashboards.addr",
+            "no authentication",
+        ),
         ("[collector]\nhttp_addr = \"127.0.0.1:4317\"", "collector.http_addr", "collector.grpc_addr has the same"),
         ("[collector]\nrequest_bytes_max = \"65MiB\"", "collector.request_bytes_max", "between 1KiB and 64MiB"),
         ("[collector]\ninflight_bytes_max = \"100MiB\"", "collector.inflight_bytes_max", "twice"),
@@ -169,6 +184,19 @@ fn the_environment_stands_over_the_file() {
     assert!(from_environment("PATH", "/bin").is_ok());
 }
 
+/// Scenario: receivers on an address of the network, with tokens and with certificates of clients.
+/// Guarantees: either is enough; the files' names reach the receivers, in order.
+#[test]
+fn authenticated_receivers_may_be_remote() {
+    let remote = "[collector]\ngrpc_addr = \"0.0.0.0:4317\"\nhttp_addr = \"[::]:4318\"\n";
+    let tokens = from_text(&format!("{remote}bearer_token_files = [\"new\", \"old\"]")).unwrap().collector.access();
+    assert_eq!((tokens.bearer_token_files, tokens.tls_cert_file), (vec!["new".into(), "old".into()], None));
+    let files = "tls_cert_file = \"c\"\ntls_key_file = \"k\"\ntls_client_ca_file = \"a\"\n";
+    let tls = from_text(&format!("{remote}{files}")).unwrap().collector.access();
+    let files = (tls.tls_cert_file, tls.tls_key_file, tls.tls_client_ca_file);
+    assert_eq!(files, (Some("c".into()), Some("k".into()), Some("a".into())));
+}
+
 /// Scenario: file, environment and flag name the data folder.
 /// Guarantees: the flag wins over the environment, which wins over the file.
 #[test]
@@ -193,6 +221,7 @@ fn defaults_are_those_of_the_parts() {
     assert_eq!(config.storage.settings(), daytwo_storage::StorageConfig::default());
     assert_eq!(config.collector.settings(), daytwo_collector::CollectorConfig::default());
     assert_eq!(config.collector.settings().problems(), Vec::<String>::new());
+    assert_eq!(config.collector.access(), daytwo_collector::AccessConfig::default());
     let query = daytwo_query::QueryConfig { spill_dir: Path::new("d/spill").to_owned(), ..Default::default() };
     assert_eq!(config.query.settings(Path::new("d")), query);
     assert_eq!(config.query.settings(Path::new("d")).problems(), Vec::<String>::new());

@@ -63,6 +63,7 @@ pub(super) fn ingest(telemetry: Arc<IngestTelemetry>) -> Probe<IngestCounts> {
             requests: owned(status.requests),
             inflight_bytes: status.inflight_bytes,
             connections_closed: status.connections_closed,
+            handshakes_failed: status.handshakes_failed,
         }
     })
 }

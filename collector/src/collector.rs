@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::access::Access;
 use crate::error::{CollectorError, Result};
 use crate::otlp::export::{Ingest, Sink};
 use crate::server::{Protocol, serve};
@@ -26,12 +27,18 @@ impl Collector {
     ///
     /// # Errors
     /// [`CollectorError::Config`] for settings out of range, [`CollectorError::Bind`] for an address that cannot be had.
-    pub async fn bind(config: CollectorConfig, store: Arc<Store>, clock: Arc<dyn Clock>) -> Result<BoundCollector> {
-        Self::bind_sink(config, store, clock).await
+    pub async fn bind(
+        config: CollectorConfig,
+        access: Access,
+        store: Arc<Store>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<BoundCollector> {
+        Self::bind_sink(config, access, store, clock).await
     }
 
     pub(crate) async fn bind_sink(
         config: CollectorConfig,
+        access: Access,
         sink: Arc<dyn Sink>,
         clock: Arc<dyn Clock>,
     ) -> Result<BoundCollector> {
@@ -41,7 +48,8 @@ impl Collector {
         }
         let (grpc, grpc_addr) = listen(config.grpc_addr, "collector.grpc_addr").await?;
         let (http, http_addr) = listen(config.http_addr, "collector.http_addr").await?;
-        Ok(BoundCollector { grpc, grpc_addr, http, http_addr, ingest: Arc::new(Ingest::new(config, sink, clock)) })
+        let ingest = Arc::new(Ingest::new(config, access, sink, clock));
+        Ok(BoundCollector { grpc, grpc_addr, http, http_addr, ingest })
     }
 }
 
@@ -90,7 +98,11 @@ impl BoundCollector {
     /// finish, and those that do not are answered as retryable. The store may be closed once this returns.
     pub async fn serve(self, shutdown: CancellationToken) {
         let Self { grpc, grpc_addr, http, http_addr, ingest } = self;
-        info!(%grpc_addr, %http_addr, "OTLP receivers are listening");
+        info!(%grpc_addr, %http_addr, access = ?ingest.access(), "OTLP receivers are listening");
+        let local = grpc_addr.ip().is_loopback() && http_addr.ip().is_loopback();
+        if ingest.access().shows_tokens_to_the_network() && !local {
+            warn!("tokens travel without encryption; set collector.tls_cert_file, or put a proxy with TLS in front");
+        }
         let kill = CancellationToken::new();
         let listeners = async {
             tokio::join!(
@@ -113,6 +125,7 @@ impl BoundCollector {
         tokio::select! {
             () = listeners => info!("OTLP receivers have drained"),
             () = watchdog => {}
+            () = Arc::clone(ingest.access()).keep() => {}
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Settings of the receivers: plain values; components such as the store and the clock are arguments.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use daytwo_storage::StorageConfig;
@@ -19,7 +20,7 @@ pub struct CollectorConfig {
     pub inflight_bytes_max: usize,
     /// How long a request waits for its share of that budget before it is refused.
     pub admission_wait: Duration,
-    /// How long a connection may take for a request's head, and may pause within a body.
+    /// How long a connection may take for a TLS handshake, for its first byte and for a request's head, and may pause within a body.
     pub read_timeout: Duration,
     /// How long a body may take in all.
     pub body_timeout: Duration,
@@ -64,6 +65,54 @@ impl CollectorConfig {
         }
         if self.connections_max == 0 {
             problems.push("collector.connections_max = 0: must be at least 1".to_owned());
+        }
+        problems
+    }
+}
+
+/// Which files say who may export, and how connections are protected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessConfig {
+    /// Certificate chain in PEM, the server's own first. With it both receivers speak TLS and nothing else.
+    pub tls_cert_file: Option<PathBuf>,
+    /// Its private key in PEM.
+    pub tls_key_file: Option<PathBuf>,
+    /// Authorities in PEM; with it a client must show a certificate that one of them has signed.
+    pub tls_client_ca_file: Option<PathBuf>,
+    /// Files with a token each; with them every export must show one of these tokens. Several, so that tokens can be replaced
+    /// without an export refused.
+    pub bearer_token_files: Vec<PathBuf>,
+    /// How often the files are read again.
+    pub interval: Duration,
+}
+
+impl Default for AccessConfig {
+    fn default() -> Self {
+        Self {
+            tls_cert_file: None,
+            tls_key_file: None,
+            tls_client_ca_file: None,
+            bearer_token_files: Vec::new(),
+            interval: Duration::from_secs(5),
+        }
+    }
+}
+
+impl AccessConfig {
+    /// Most files with tokens: every request is compared with all of them.
+    pub const TOKEN_FILES_MAX: usize = 16;
+
+    /// Everything that is wrong with the settings, the files aside: one sentence each.
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if self.tls_cert_file.is_some() != self.tls_key_file.is_some() {
+            problems.push("collector.tls_cert_file and collector.tls_key_file: set both or none".to_owned());
+        }
+        if self.tls_client_ca_file.is_some() && self.tls_cert_file.is_none() {
+            problems.push("collector.tls_client_ca_file: needs collector.tls_cert_file".to_owned());
+        }
+        if self.bearer_token_files.len() > Self::TOKEN_FILES_MAX {
+            problems.push(format!("collector.bearer_token_files: must be at most {} files", Self::TOKEN_FILES_MAX));
         }
         problems
     }

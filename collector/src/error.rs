@@ -14,6 +14,14 @@ pub enum CollectorError {
         /// One sentence each.
         problems: Vec<String>,
     },
+    /// A certificate, key or token cannot be used.
+    #[error("{key} cannot be used: {reason}")]
+    File {
+        /// The setting that names the file.
+        key: &'static str,
+        /// Which file, and what is wrong with it.
+        reason: String,
+    },
     /// A listener cannot have its address.
     #[error("cannot listen on {addr} ({key}): {source}; stop what uses it or set {key} to another address")]
     Bind {

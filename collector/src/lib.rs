@@ -1,11 +1,12 @@
 //! OTLP in: from a socket to the store.
 //!
-//! A request's journey: `admission` gives it a share of the byte budget, `otlp::{grpc,http}` read its body within that
+//! A request's journey: `access` lets it in, `admission` gives it a share of the byte budget, `otlp::{grpc,http}` read its body within that
 //! share, `otlp::export` inflates it and has [`decode`] turn it into a [`daytwo_storage::SpanBatch`] span by span, `Store::append`
 //! makes it durable, and only then is it answered. `otlp::status` maps every refusal to gRPC and HTTP in one place.
 //!
 //! OTLP types stop in this crate: what leaves it is Arrow.
 
+mod access;
 mod admission;
 mod collector;
 mod config;
@@ -14,8 +15,9 @@ mod otlp;
 mod server;
 mod telemetry;
 
+pub use access::{Access, FileReader};
 pub use collector::{BoundCollector, Collector};
-pub use config::CollectorConfig;
+pub use config::{AccessConfig, CollectorConfig};
 pub use error::{CollectorError, Result};
 pub use otlp::decode::OtlpReplay;
 pub use otlp::{decode, encode};

@@ -1,6 +1,7 @@
-//! Listeners and connections: accept, serve HTTP/1.1 or HTTP/2, retire old connections, drain at shutdown.
+//! Listeners and connections: accept, shake hands by TLS, serve HTTP/1.1 or HTTP/2, retire old connections, drain at shutdown.
 
 use std::convert::Infallible;
+use std::error::Error;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,8 +11,10 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
@@ -64,10 +67,15 @@ pub(crate) async fn serve(
         // Spread over a fifth of the age, so that connections opened together do not all come back together.
         let age = ingest.config().connection_age_max;
         let age = age.saturating_add(age / 100 * u32::try_from(accepted % 20).unwrap_or(0));
-        let (ingest, shutdown, kill) = (Arc::clone(&ingest), shutdown.clone(), kill.clone());
+        let terms = Terms { protocol, ingest: Arc::clone(&ingest), shutdown: shutdown.clone(), age };
+        let kill = kill.clone();
         connections.spawn(async move {
             tokio::select! {
-                () = serve_connection(stream, protocol, ingest, shutdown, age) => {}
+                ended = terms.serve(stream) => {
+                    if let Err(error) = ended {
+                        debug!(%error, "connection ended with an error");
+                    }
+                }
                 () = kill.cancelled() => {}
             }
             drop(slot);
@@ -83,44 +91,69 @@ async fn accept(listener: &TcpListener) -> TcpStream {
         match listener.accept().await {
             Ok((stream, _)) => return stream,
             Err(error) => {
-                warn!(error = &error as &dyn std::error::Error, "cannot accept a connection");
+                warn!(error = &error as &dyn Error, "cannot accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
 }
 
-async fn serve_connection(
-    stream: TcpStream,
+/// Under what a connection is served.
+struct Terms {
     protocol: Protocol,
     ingest: Arc<Ingest>,
     shutdown: CancellationToken,
     age: Duration,
-) {
-    if let Err(error) = ready(&stream, ingest.config().read_timeout, &shutdown).await {
-        debug!(%error, "connection ended before its first byte");
-        return;
+}
+
+impl Terms {
+    /// Serves a connection to its end: first byte, TLS where it is configured, requests.
+    async fn serve(self, stream: TcpStream) -> Result<(), Box<dyn Error + Send + Sync>> {
+        stream.set_nodelay(true)?;
+        self.in_time(first_byte(&stream)).await?;
+        let Some(tls) = self.ingest.access().tls(self.protocol) else { return self.converse(stream).await };
+        let accepted = self.in_time(TlsAcceptor::from(tls).accept(stream)).await;
+        let mut stream = accepted.inspect_err(|_| self.ingest.telemetry().count_failed_handshake())?;
+        // A client that has shaken hands and says nothing more is as silent as one that never began.
+        self.in_time(stream.fill_buf()).await.map(drop)?;
+        Box::pin(self.converse(stream)).await
     }
-    let builder = builder(protocol, ingest.config().read_timeout);
-    let service = service_fn(move |request: Request<Incoming>| {
-        let ingest = Arc::clone(&ingest);
-        async move { Ok::<Reply, Infallible>(answer(protocol, ingest, request).await) }
-    });
-    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-    tokio::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = shutdown.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+
+    /// Does a step on the way to the first request, which has the read timeout and ends with the server.
+    async fn in_time<T>(&self, step: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+        tokio::select! {
+            done = tokio::time::timeout(self.ingest.config().read_timeout, step) => done?,
+            () = self.shutdown.cancelled() => Err(io::ErrorKind::ConnectionAborted.into()),
         }
-        () = tokio::time::sleep(age) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    }
+
+    async fn converse<S>(self, stream: S) -> Result<(), Box<dyn Error + Send + Sync>>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let Self { protocol, ingest, shutdown, age } = self;
+        let builder = builder(protocol, ingest.config().read_timeout);
+        let service = service_fn(move |request: Request<Incoming>| {
+            let ingest = Arc::clone(&ingest);
+            async move { Ok::<Reply, Infallible>(answer(protocol, ingest, request).await) }
+        });
+        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+        tokio::pin!(connection);
+        tokio::select! {
+            ended = connection.as_mut() => return ended,
+            () = shutdown.cancelled() => {}
+            () = tokio::time::sleep(age) => {}
         }
-    };
-    if let Err(error) = ended {
-        debug!(%error, "connection ended with an error");
+        connection.as_mut().graceful_shutdown();
+        connection.await
+    }
+}
+
+/// Waits until there is something to read.
+async fn first_byte(stream: &TcpStream) -> io::Result<()> {
+    match stream.peek(&mut [0]).await? {
+        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        _ => Ok(()),
     }
 }
 
@@ -128,16 +161,6 @@ async fn answer(protocol: Protocol, ingest: Arc<Ingest>, request: Request<Incomi
     match protocol {
         Protocol::Grpc => grpc::serve(ingest, request).await,
         Protocol::Http => otlp_http::serve(ingest, request).await,
-    }
-}
-
-/// Waits for the first byte.
-async fn ready(stream: &TcpStream, limit: Duration, shutdown: &CancellationToken) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let mut first = [0];
-    tokio::select! {
-        peeked = tokio::time::timeout(limit, stream.peek(&mut first)) => peeked.map_err(io::Error::from)?.map(drop),
-        () = shutdown.cancelled() => Err(io::ErrorKind::ConnectionAborted.into()),
     }
 }
 

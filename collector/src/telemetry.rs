@@ -21,6 +21,7 @@ pub struct IngestTelemetry {
     refused: Counts,
     requests: Counts,
     connections_closed: AtomicU64,
+    handshakes_failed: AtomicU64,
 }
 
 /// One reading of the counters.
@@ -46,6 +47,8 @@ pub struct IngestStatus {
     pub inflight_bytes_max: u64,
     /// Connections closed at once because there were too many.
     pub connections_closed: u64,
+    /// TLS handshakes that did not succeed: no TLS, no or a foreign certificate, too slow.
+    pub handshakes_failed: u64,
 }
 
 #[derive(Debug, Default)]
@@ -76,6 +79,7 @@ impl IngestTelemetry {
             refused: Counts::default(),
             requests: Counts::default(),
             connections_closed: AtomicU64::default(),
+            handshakes_failed: AtomicU64::default(),
         }
     }
 
@@ -92,6 +96,7 @@ impl IngestTelemetry {
             inflight_bytes: u64::try_from(self.admission.inflight_bytes()).unwrap_or(u64::MAX),
             inflight_bytes_max: self.inflight_bytes_max,
             connections_closed: self.connections_closed.load(Ordering::Relaxed),
+            handshakes_failed: self.handshakes_failed.load(Ordering::Relaxed),
         }
     }
 
@@ -119,5 +124,9 @@ impl IngestTelemetry {
 
     pub(crate) fn count_closed_connection(&self) {
         self.connections_closed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_failed_handshake(&self) {
+        self.handshakes_failed.fetch_add(1, Ordering::Relaxed);
     }
 }

@@ -51,6 +51,8 @@ pub struct IngestCounts {
     pub inflight_bytes: u64,
     /// Connections closed at once because there were too many.
     pub connections_closed: u64,
+    /// TLS handshakes that did not succeed.
+    pub handshakes_failed: u64,
 }
 
 /// Reads a group of counters; `main` connects it to the part that counts.

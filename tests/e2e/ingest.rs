@@ -1,8 +1,9 @@
 //! Real exporters of two SDKs, over every transport and encoding, with and without gzip.
 
 use serde_json::Value;
+use tempfile::TempDir;
 
-use crate::harness::{NodeClient, PATIENCE, PythonClient, Server, eventually, get, get_json, post, sql};
+use crate::harness::{NodeClient, PATIENCE, PythonClient, Server, ServerOptions, eventually, get, get_json, post, sql};
 
 /// Spans of a service that SQL sees.
 fn count(server: &Server, service: &str) -> u64 {
@@ -35,6 +36,47 @@ fn python_sdk_exports_arrive_whole() {
     let query = "SELECT attr(attributes, 'order.total'), attr(attributes, 'order.tags'), attr(attributes, 'order.number') \
                  FROM spans WHERE service_name = 'python-grpc-gzip' AND parent_span_id IS NULL ORDER BY start_time_unix_nano LIMIT 1";
     assert_eq!(sql(server.at.web, query)[0], ["12.5", "[\"a\",\"b\"]", "0"].map(Value::from));
+}
+
+/// Scenario: a server with TLS that wants certificates and tokens; the SDK for Python exports with one of two tokens, over gRPC and
+/// HTTP, set up by its own variables; then with a token that the server does not know.
+/// Guarantees: the first exports arrive whole; of the others nothing is stored, and they are counted.
+#[test]
+fn python_sdk_exports_by_tls_with_a_token() {
+    let folder = TempDir::new().unwrap();
+    let tokens = ["alpha", "beta"].map(|token| {
+        let path = folder.path().join(token);
+        std::fs::write(&path, format!("{token}\n")).unwrap();
+        path.display().to_string()
+    });
+    let pem = |name: &str| format!("{}/tests/fixtures/tls/{name}", env!("CARGO_MANIFEST_DIR"));
+    let environment = [
+        ("TLS_CERT_FILE", pem("server.pem")),
+        ("TLS_KEY_FILE", pem("server.key")),
+        ("TLS_CLIENT_CA_FILE", pem("authority.pem")),
+        ("BEARER_TOKEN_FILES", tokens.join(",")),
+    ];
+    let environment = environment.map(|(key, value)| (format!("DAYTWO__COLLECTOR__{key}"), value)).to_vec();
+    let server = Server::start_with(&ServerOptions { environment, ..ServerOptions::default() });
+    for (protocol, token) in [("grpc", "alpha"), ("http", "beta"), ("grpc", "gamma"), ("http", "gamma")] {
+        let variables = [
+            ("OTEL_EXPORTER_OTLP_CERTIFICATE", pem("authority.pem")),
+            ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", pem("client.pem")),
+            ("OTEL_EXPORTER_OTLP_CLIENT_KEY", pem("client.key")),
+            ("OTEL_EXPORTER_OTLP_HEADERS", format!("authorization=Bearer%20{token}")),
+        ];
+        let port = if protocol == "grpc" { server.at.grpc } else { server.at.http };
+        let service = format!("python-{protocol}-{token}");
+        let ids = PythonClient::export_as(&variables, protocol, &format!("https://{port}"), "gzip", &service, 5);
+        if token == "gamma" {
+            assert_eq!(count(&server, &service), 0);
+        } else {
+            assert_stored(&server, &service, &ids, 3);
+        }
+    }
+    let metrics = get(server.at.web, "/metrics").text();
+    assert!(metrics.contains("daytwo_bad_requests_total{reason=\"unauthenticated\"} 2"), "{metrics}");
+    assert!(metrics.contains("daytwo_export_handshakes_failed_total 0"), "{metrics}");
 }
 
 /// Scenario: the SDK for Node exports over gRPC, HTTP/protobuf and HTTP/JSON, plain and gzip.

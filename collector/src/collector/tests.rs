@@ -15,12 +15,16 @@ use prost::Message;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::AccessConfig;
+use crate::access::testing::TestFiles;
 use crate::otlp::export::Appending;
 
 mod client;
 mod grpc;
 mod http;
 mod overload;
+mod tls;
+mod tokens;
 
 /// What the stand-in does with the next requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -98,10 +102,14 @@ fn local(config: CollectorConfig) -> CollectorConfig {
 }
 
 async fn start(config: CollectorConfig) -> Running {
+    start_with(config, Access::default()).await
+}
+
+async fn start_with(config: CollectorConfig, access: Access) -> Running {
     let shelf = Arc::new(Shelf::default());
     let clock = Arc::new(ManualClock::at(UnixNanos(1_700_000_000_000_000_000)));
     let sink = Arc::clone(&shelf);
-    let bound = Collector::bind_sink(local(config), sink, clock).await.unwrap();
+    let bound = Collector::bind_sink(local(config), access, sink, clock).await.unwrap();
     let shutdown = CancellationToken::new();
     let (grpc, http, telemetry) = (bound.grpc_addr(), bound.http_addr(), bound.telemetry());
     let served = tokio::spawn(bound.serve(shutdown.clone()));
@@ -150,13 +158,14 @@ async fn an_occupied_port_is_named() {
         let mut config = local(CollectorConfig::default());
         *(if key == "collector.grpc_addr" { &mut config.grpc_addr } else { &mut config.http_addr }) = addr;
         let clock = Arc::new(ManualClock::default());
-        let error = Collector::bind_sink(config, Arc::new(Shelf::default()), clock).await.unwrap_err();
+        let error =
+            Collector::bind_sink(config, Access::default(), Arc::new(Shelf::default()), clock).await.unwrap_err();
         let message = error.to_string();
         assert!(message.contains(&addr.to_string()) && message.contains(key), "{message}");
     }
     let config = CollectorConfig { inflight_bytes_max: 1, ..local(CollectorConfig::default()) };
-    let error =
-        Collector::bind_sink(config, Arc::new(Shelf::default()), Arc::new(ManualClock::default())).await.unwrap_err();
+    let clock = Arc::new(ManualClock::default());
+    let error = Collector::bind_sink(config, Access::default(), Arc::new(Shelf::default()), clock).await.unwrap_err();
     assert!(error.to_string().contains("collector.inflight_bytes_max"));
 }
 

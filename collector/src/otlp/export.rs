@@ -8,6 +8,7 @@ use bytes::Bytes;
 use daytwo_storage::{
     Clock, Committed, Frame, PayloadCompression, PayloadFormat, Pressure, SpanBatch, StorageError, Store,
 };
+use http::HeaderMap;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -19,6 +20,7 @@ use super::decode::{self, Decoded, Limits, Rejections};
 use super::inflate::inflate;
 use super::status::{Refusal, Shed};
 use crate::CollectorConfig;
+use crate::access::Access;
 use crate::admission::{Admission, Share};
 use crate::telemetry::IngestTelemetry;
 
@@ -73,6 +75,7 @@ pub(crate) struct Ingest {
     sink: Arc<dyn Sink>,
     clock: Arc<dyn Clock>,
     config: CollectorConfig,
+    access: Arc<Access>,
     limits: Limits,
     admission: Arc<Admission>,
     telemetry: Arc<IngestTelemetry>,
@@ -85,7 +88,7 @@ pub(crate) struct Ingest {
 }
 
 impl Ingest {
-    pub(crate) fn new(config: CollectorConfig, sink: Arc<dyn Sink>, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(config: CollectorConfig, access: Access, sink: Arc<dyn Sink>, clock: Arc<dyn Clock>) -> Self {
         let admission = Arc::new(Admission::new(config.inflight_bytes_max, config.admission_wait));
         let telemetry = Arc::new(IngestTelemetry::new(Arc::clone(&admission), config.inflight_bytes_max));
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -93,6 +96,7 @@ impl Ingest {
             sink,
             clock,
             config,
+            access: Arc::new(access),
             limits: Limits::default(),
             admission,
             telemetry,
@@ -104,6 +108,10 @@ impl Ingest {
 
     pub(crate) fn config(&self) -> &CollectorConfig {
         &self.config
+    }
+
+    pub(crate) fn access(&self) -> &Arc<Access> {
+        &self.access
     }
 
     pub(crate) fn telemetry(&self) -> &Arc<IngestTelemetry> {
@@ -122,6 +130,11 @@ impl Ingest {
     /// Limits of reading a body of up to `bytes_max`.
     pub(crate) fn body_limits(&self, bytes_max: usize) -> BodyLimits {
         BodyLimits { bytes_max, pause_max: self.config.read_timeout, time_max: self.config.body_timeout }
+    }
+
+    /// Whether a request shows what it must.
+    pub(crate) fn authenticate(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        if self.access.admits(headers) { Ok(()) } else { Err(Refusal::Unauthenticated) }
     }
 
     /// Whether a request may come in at all, before its body is read; an empty share of the budget if so.

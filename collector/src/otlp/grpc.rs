@@ -1,5 +1,7 @@
 //! OTLP/gRPC: `TraceService/Export`, and `grpc.health.v1.Health/Check`, on plain HTTP/2.
 //!
+//! An export shows its token, where one is asked for, before anything of its body is read; the health check is open to all.
+//!
 //! The framing of a unary call is five bytes and two trailers. Doing it here keeps the body as the bytes that came, takes the
 //! budget before they are read, and answers oversize and overload as OTLP wants, which no off-the-shelf codec does.
 
@@ -87,6 +89,7 @@ where
     B: Body<Data = Bytes> + Send + Unpin,
     B::Error: std::fmt::Display,
 {
+    ingest.authenticate(headers)?;
     let compression = compression(headers)?;
     let mut share = ingest.admit()?;
     let limits = ingest.body_limits(ingest.config().request_bytes_max.saturating_add(PREFIX_BYTES));

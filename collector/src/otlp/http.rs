@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use daytwo_storage::{PayloadCompression, PayloadFormat};
-use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HeaderMap, HeaderValue, RETRY_AFTER};
+use http::header::{
+    ALLOW, CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use http::{Method, Request as HttpRequest, Response};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
@@ -65,6 +67,7 @@ where
     if parts.method != Method::POST {
         return Err(Refusal::MethodNotAllowed);
     }
+    ingest.authenticate(&parts.headers)?;
     let format = format.clone()?;
     let compression = compression(&parts.headers)?;
     let declared = body.size_hint().exact().map(|length| usize::try_from(length).unwrap_or(usize::MAX));
@@ -132,6 +135,9 @@ fn refused(refusal: &Refusal, format: PayloadFormat) -> Reply {
     *reply.status_mut() = refusal.http_status();
     if let Some(delay) = refusal.retry_after() {
         reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from(delay.as_secs().max(1)));
+    }
+    if *refusal == Refusal::Unauthenticated {
+        reply.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     if *refusal == Refusal::MethodNotAllowed {
         reply.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));

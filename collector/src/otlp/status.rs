@@ -64,6 +64,8 @@ impl Shed {
 /// Why a request is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Refusal {
+    /// It shows no token that is known.
+    Unauthenticated,
     /// The body cannot be decoded or decompressed.
     Malformed(String),
     /// The compression is not one of ours.
@@ -93,6 +95,7 @@ impl Refusal {
     /// The name under which it is counted.
     pub(crate) fn name(&self) -> &'static str {
         match self {
+            Self::Unauthenticated => "unauthenticated",
             Self::Malformed(_) => "malformed",
             Self::UnsupportedEncoding(_) | Self::EncodingMissing => "unsupported_encoding",
             Self::UnsupportedContentType(_) => "unsupported_content_type",
@@ -109,6 +112,7 @@ impl Refusal {
     fn codes(&self) -> (Code, http::StatusCode) {
         use http::StatusCode;
         match self {
+            Self::Unauthenticated => (Code::Unauthenticated, StatusCode::UNAUTHORIZED),
             Self::Malformed(_) => (Code::InvalidArgument, StatusCode::BAD_REQUEST),
             Self::UnsupportedEncoding(_) => (Code::Unimplemented, StatusCode::UNSUPPORTED_MEDIA_TYPE),
             Self::EncodingMissing => (Code::Internal, StatusCode::BAD_REQUEST),
@@ -135,6 +139,9 @@ impl Refusal {
     /// What to tell the client.
     pub(crate) fn message(&self) -> String {
         match self {
+            Self::Unauthenticated => {
+                "exports need a token that this server knows; send it as Authorization: Bearer <token>".to_owned()
+            }
             Self::Malformed(message) | Self::Internal(message) | Self::Shed(_, message) => message.clone(),
             Self::UnsupportedEncoding(encoding) => {
                 format!("compression {encoding:?} is not supported; send gzip, zstd or none")

@@ -77,6 +77,8 @@ fn ingest(out: &mut Exposition, counts: &IngestCounts) {
     out.sample(&[], counts.inflight_bytes);
     out.counter("daytwo_export_connections_closed_total", "Connections closed at once because there were too many.");
     out.sample(&[], counts.connections_closed);
+    out.counter("daytwo_export_handshakes_failed_total", "TLS handshakes of exporters that did not succeed.");
+    out.sample(&[], counts.handshakes_failed);
 }
 
 fn storage(out: &mut Exposition, status: &StoreStatus) {

@@ -3,7 +3,7 @@
 usage: export.py (grpc|http) ENDPOINT (none|gzip) SERVICE VERSION TRACES
 
 Each trace is a server span with two client children, one of them failed and carrying an exception event. Prints one
-line of JSON: {"trace_ids": [...], "exported": bool}.
+line of JSON: {"trace_ids": [...], "exported": bool}. Certificates and headers come from the SDK's own variables (OTEL_EXPORTER_OTLP_CERTIFICATE, ...).
 """
 import json
 import sys
@@ -21,7 +21,7 @@ def exporter(protocol, endpoint, compression):
         from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 
         chosen = grpc.Compression.Gzip if compression == "gzip" else grpc.Compression.NoCompression
-        return OTLPSpanExporter(endpoint=endpoint, insecure=True, compression=chosen)
+        return OTLPSpanExporter(endpoint=endpoint, compression=chosen)
     from opentelemetry.exporter.otlp.proto.http import Compression
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 

@@ -30,15 +30,35 @@ impl PythonClient {
         service: &str,
         traces: usize,
     ) -> Vec<String> {
-        let printed = Self::run("export.py", &[protocol, endpoint, compression, service, "v1", &traces.to_string()]);
+        Self::export_as(&[], protocol, endpoint, compression, service, traces)
+    }
+
+    /// The same with variables of the SDK, as for certificates and headers.
+    pub(crate) fn export_as(
+        variables: &[(&str, String)],
+        protocol: &str,
+        endpoint: &str,
+        compression: &str,
+        service: &str,
+        traces: usize,
+    ) -> Vec<String> {
+        let args = [protocol, endpoint, compression, service, "v1", &traces.to_string()];
+        let printed = Self::run_as(variables, "export.py", &args);
         assert_eq!(printed["exported"], true, "the SDK says that it could not export");
         serde_json::from_value(printed["trace_ids"].clone()).unwrap()
     }
 
     /// Runs one of `tests/clients/python` and parses what it prints.
     pub(crate) fn run(script: &str, args: &[&str]) -> Value {
+        Self::run_as(&[], script, args)
+    }
+
+    fn run_as(variables: &[(&str, String)], script: &str, args: &[&str]) -> Value {
+        let variables = variables.iter().map(|(name, value)| (name, value));
         let script = repository().join("tests/clients/python").join(script);
-        last_json(Command::new(tools_dir().join("venv/bin/python")).arg(script).args(args).output().unwrap())
+        last_json(
+            Command::new(tools_dir().join("venv/bin/python")).arg(script).args(args).envs(variables).output().unwrap(),
+        )
     }
 }
 

@@ -58,7 +58,7 @@ async fn oversize_is_refused_for_good() {
 }
 
 /// Sends raw bytes as a gRPC call; gives back code and headers.
-async fn raw(
+pub(super) async fn raw(
     running: &Running,
     path: &str,
     headers: &[(&str, &str)],

@@ -176,7 +176,7 @@ async fn a_connection_stays_in_step() {
 }
 
 /// Reads one answer with a content length; gives back its status code and body.
-async fn read_answer(stream: &mut TcpStream) -> (String, String) {
+pub(super) async fn read_answer(stream: &mut TcpStream) -> (String, String) {
     let mut bytes = Vec::new();
     loop {
         let text = String::from_utf8_lossy(&bytes).into_owned();

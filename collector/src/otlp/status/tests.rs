@@ -23,6 +23,7 @@ fn is_retryable(code: Code, with_retry_info: bool, status: u16) -> (bool, bool) 
 fn every_refusal_has_its_codes() {
     let shed = |reason| Refusal::Shed(reason, "later".into());
     let table = [
+        (Refusal::Unauthenticated, Code::Unauthenticated, 401),
         (Refusal::Malformed("bad".into()), Code::InvalidArgument, 400),
         (Refusal::UnsupportedEncoding("br".into()), Code::Unimplemented, 415),
         (Refusal::EncodingMissing, Code::Internal, 400),

@@ -31,7 +31,7 @@ function Shown({ status }: { status: Status }) {
     <div class="steps">
       <div class="card"><Waiting known={status.ingest.accepted_spans} /></div>
       <section class="card">
-        <h2>1. The endpoints <span class="muted">TLS and logins belong to the proxy in front</span></h2>
+        <h2>1. The endpoints <span class="muted">https:// and a token where this server is set up for them</span></h2>
         <dl class="facts">
           <dt>OTLP/gRPC</dt><dd><code>http://{grpc}</code></dd>
           <dt>OTLP/HTTP</dt><dd><code>http://{http}/v1/traces</code> <span class="muted">protobuf or JSON; gzip, zstd</span></dd>
