@@ -25,7 +25,7 @@ use state::State;
 
 use crate::deployment::{Deployment, DeploymentFilter, SharePoint};
 use crate::sli::{self, OperationSli, ServiceSli, SliRow, TimeWindow};
-use crate::slo::{self, SloBoard, SloDetail, SloFile, SloProblem};
+use crate::slo::{self, Parsed, SloBoard, SloDetail, SloFile};
 use crate::verdict::{QuantilesMs, Verdict};
 
 /// Counters for `/metrics` and the status page.
@@ -154,19 +154,16 @@ impl Correlator {
         sli::rows(&self.state().cells, window)
     }
 
-    /// Replaces the objectives. Files with problems keep only their own objectives out; objectives that did not
+    /// Replaces the objectives. What is wrong with one document keeps only that out; objectives that did not
     /// change keep their counters, new ones count from the stored spans after the next rebuild.
     pub fn set_slos(&self, files: &[SloFile]) {
-        self.set_slos_with(files, Vec::new());
+        self.set_parsed_slos(slo::parse(files));
     }
 
-    /// As [`Correlator::set_slos`], with `problems` of whoever reads the files, such as a file that cannot be read or whose
-    /// last good text stands in for a broken one.
-    pub fn set_slos_with(&self, files: &[SloFile], mut problems: Vec<SloProblem>) {
-        let (objectives, found) = slo::parse(files);
-        problems.extend(found);
-        problems.sort();
-        self.state().set_slos(objectives, problems);
+    /// As [`Correlator::set_slos`], of files that somebody has read, who may have put the last good state of one in the place of a broken one.
+    pub fn set_parsed_slos(&self, mut parsed: Parsed) {
+        parsed.problems.sort();
+        self.state().set_slos(parsed);
     }
 
     /// Every objective, worst budget first.

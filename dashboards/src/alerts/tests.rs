@@ -501,6 +501,37 @@ fn a_burning_budget_is_a_condition() {
     assert_eq!(watch::found(&engine), []);
 }
 
+/// Scenario: half of the calls fail, and the objective has a policy of its own.
+/// Guarantees: the policy's condition alone alerts, once it has held as long as it says, and is described in its own words.
+#[test]
+fn a_policys_condition_is_described() {
+    let clock = Arc::new(ManualClock::at(NOW));
+    let engine = Correlator::new(EngineConfig::default(), Arc::clone(&clock) as Arc<dyn Clock>);
+    let policy = "  alertPolicies: [{metadata: {name: own}, spec: {conditions: [{metadata: {name: c}, spec: {severity: ticket, condition: {kind: burnrate, threshold: 10, lookbackWindow: 10m, alertAfter: 2m}}}]}}]\n";
+    engine.set_slos(&[daytwo_query::slo::SloFile { name: "a.yaml".to_owned(), text: format!("{SLO}{policy}") }]);
+    let mut trace = 0_u128;
+    let mut minute = || {
+        let spans: Vec<TestSpan> = (0..60_u64)
+            .map(|number| {
+                trace += 1;
+                let at = u64::try_from(clock.now().0).unwrap() + number;
+                let span = TestSpan::new(trace, 1).service("pay").version("v1").at(at);
+                if number % 2 == 0 { span.error() } else { span }
+            })
+            .collect();
+        engine.observe(&batch_of(clock.now(), &spans));
+        clock.advance(Duration::from_secs(60));
+        engine.tick();
+        watch::found(&engine)
+    };
+    assert_eq!(minute(), []);
+    let mut found = Vec::new();
+    (0..4).for_each(|_| found = minute());
+    assert_eq!(found.iter().map(|one| one.labels["severity"].as_str()).collect::<Vec<_>>(), ["ticket"]);
+    let described = &found[0].annotations["description"];
+    assert!(described.contains("50.0 over 10m, at least 50.0 for 2m (own, limit 10)"), "{described}");
+}
+
 /// Scenario: a release that fails beside the version before, then a rollback.
 /// Guarantees: the failed release is a condition while it serves, and none once the traffic has left it, although its verdict stays FAIL.
 #[test]

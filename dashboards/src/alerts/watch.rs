@@ -33,22 +33,13 @@ fn burning(slo: &SloReport, severity: Severity) -> Option<Condition> {
     if pairs.is_empty() {
         return None;
     }
-    let windows = pairs.iter().map(|pair| {
-        let rate = |rate: Option<f64>| rate.map_or("?".to_owned(), |rate| format!("{rate:.1}"));
-        format!(
-            "{} over {} and {} over {} (limit {})",
-            rate(pair.long_rate),
-            pair.long,
-            rate(pair.short_rate),
-            pair.short,
-            pair.threshold
-        )
-    });
-    let windows: Vec<String> = windows.collect();
+    let windows: Vec<String> = pairs.iter().map(|pair| rates_in_words(pair)).collect();
     let left = slo.budget_left.map_or("unknown".to_owned(), |left| format!("{:.1} %", left * 100.0));
     let summary = format!("{} burns its error budget {worst:.1} times too fast", slo.display_name);
+    let burnt = slo.state_reason.as_ref().filter(|_| !slo.members.is_empty());
+    let burnt = burnt.map_or(String::new(), |burnt| format!("; {burnt}"));
     let description =
-        format!("{} of {}: burn rate {}; budget left {left}", slo.objective, slo.service, windows.join(", "));
+        format!("{} of {}: burn rate {}; budget left {left}{burnt}", slo.objective, slo.service, windows.join(", "));
     Some(Condition {
         labels: texts([
             ("alertname", "SloBurnRate"),
@@ -59,6 +50,17 @@ fn burning(slo: &SloReport, severity: Severity) -> Option<Condition> {
         annotations: texts([("summary", &summary), ("description", &description)]),
         page: format!("/slos/{}", encoded(&slo.id)),
     })
+}
+
+fn rates_in_words(alert: &BurnAlert) -> String {
+    let words = |rate: Option<f64>| rate.map_or("?".to_owned(), |rate| format!("{rate:.1}"));
+    let (long, short, limit) = (words(alert.long_rate), words(alert.short_rate), alert.threshold);
+    match &alert.policy {
+        None => format!("{long} over {} and {short} over {} (limit {limit})", alert.long, alert.short),
+        Some(policy) => {
+            format!("{long} over {}, at least {short} for {} ({policy}, limit {limit})", alert.long, alert.short)
+        }
+    }
 }
 
 /// A release shown to be bad. It is over once the traffic has left it: a rollback needs no second verdict.

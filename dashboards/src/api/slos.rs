@@ -39,6 +39,7 @@ pub(crate) async fn slos(State(state): State<AppState>, Params(params): Params<S
         freshness: Freshness::of_correlator(&state),
         slos: board.slos.into_iter().map(Into::into).collect(),
         problems: board.problems.into_iter().map(Into::into).collect(),
+        notes: board.notes.into_iter().map(Into::into).collect(),
     }))
 }
 

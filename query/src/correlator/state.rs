@@ -33,6 +33,13 @@ struct Judged {
     verdict: Arc<Verdict>,
 }
 
+/// An objective and what was counted of each of its members.
+#[derive(Debug)]
+struct Tracked {
+    objective: Objective,
+    counters: Vec<SloCounter>,
+}
+
 /// Everything the engine knows.
 #[derive(Debug)]
 pub(super) struct State {
@@ -42,10 +49,11 @@ pub(super) struct State {
     pub(super) cells: SliCells,
     recent: RecentTraces,
     versions: Versions,
-    objectives: Vec<(Objective, SloCounter)>,
+    objectives: Vec<Tracked>,
     /// Counters that no objective reads now: of before the restart, or of a file that has gone and may come back.
     pub(super) kept: KeptCounters,
     problems: Vec<SloProblem>,
+    notes: Vec<SloProblem>,
     pub(super) declared: Arc<DeclaredSet>,
     judged: BTreeMap<DeploymentKey, Judged>,
     last_judged: i64,
@@ -71,6 +79,7 @@ impl State {
             objectives: Vec::new(),
             kept: KeptCounters::new(),
             problems: Vec::new(),
+            notes: Vec::new(),
             declared: Arc::default(),
             judged: BTreeMap::new(),
             last_judged: i64::MIN,
@@ -106,7 +115,10 @@ impl State {
             self.judge_all(now);
             self.cells.maintain(now, self.config.retention);
             self.versions.maintain(now, self.config.retention);
-            self.objectives.iter_mut().for_each(|(objective, counter)| counter.maintain(now, objective.window));
+            for tracked in &mut self.objectives {
+                let kept = tracked.objective.window.longest();
+                tracked.counters.iter_mut().for_each(|counter| counter.maintain(now, kept));
+            }
             slo::kept::maintain(&mut self.kept, now, self.config.retention);
         }
     }
@@ -171,19 +183,22 @@ impl State {
         if !matches!(entry.key.kind, kind::SERVER | kind::CONSUMER) {
             return;
         }
-        for (objective, counter) in &mut self.objectives {
-            let wanted = objective.service == entry.key.service
-                && objective.operation.as_ref().is_none_or(|operation| *operation == entry.key.operation)
-                && objective.environment.as_ref().is_none_or(|environment| *environment == entry.key.environment);
-            if wanted {
-                let event = slo::Event {
-                    at: entry.at,
-                    good: objective.is_good(entry.duration_ns, entry.error),
-                    operation: &entry.key.operation,
-                    version: &entry.key.version,
-                    trace_id: Some(trace_id),
-                };
-                counter.change(&event, add);
+        for Tracked { objective, counters } in &mut self.objectives {
+            for (member, counter) in objective.members.iter().zip(counters) {
+                let calls = &member.calls;
+                let wanted = calls.service == entry.key.service
+                    && calls.operation.as_ref().is_none_or(|operation| *operation == entry.key.operation)
+                    && calls.environment.as_ref().is_none_or(|environment| *environment == entry.key.environment);
+                if wanted {
+                    let event = slo::Event {
+                        at: entry.at,
+                        good: calls.is_good(entry.duration_ns, entry.error),
+                        operation: &entry.key.operation,
+                        version: &entry.key.version,
+                        trace_id: Some(trace_id),
+                    };
+                    counter.change(&event, add);
+                }
             }
         }
     }

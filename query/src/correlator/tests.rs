@@ -3,6 +3,7 @@
 mod at_rest;
 mod budgets;
 mod deployments;
+mod objectives;
 
 use std::borrow::Cow;
 use std::sync::Arc;

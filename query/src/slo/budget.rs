@@ -12,10 +12,14 @@ use crate::measure::{COARSE, FINE, slot_start};
 
 /// Fine slots are kept this long: enough for the 1 h burn rate at full resolution.
 const FINE_KEPT: Duration = Duration::from_secs(2 * 3600);
+/// Five-minute slots are kept this long, the longest of rolling windows; beyond, hours.
+const COARSE_KEPT: Duration = Duration::from_secs(90 * 86_400);
+/// What five-minute slots are joined to.
+const HOUR: Duration = Duration::from_secs(3_600);
 /// Pairs of operation and version told apart; the rest is one pair.
 const SHARES_MAX: usize = 512;
 /// Bad traces remembered.
-const BAD_TRACES_MAX: usize = 50;
+pub(crate) const BAD_TRACES_MAX: usize = 50;
 
 /// Good and bad events.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -110,16 +114,47 @@ impl SloCounter {
         self.bad_traces.drain(..surplus);
     }
 
-    /// Drops what is older than the window.
+    /// Drops what is older than the window, and joins what is very old.
     pub(crate) fn maintain(&mut self, now: UnixNanos, window: Duration) {
         self.fine = self.fine.split_off(&now.saturating_sub(FINE_KEPT).0);
         self.coarse = self.coarse.split_off(&slot_start(now.saturating_sub(window), COARSE));
+        self.join_old(slot_start(now.saturating_sub(COARSE_KEPT), HOUR));
     }
 
-    /// Events of the last `length` before `now`; to 10 s for up to two hours, else to five minutes.
-    pub(crate) fn last(&self, now: UnixNanos, length: Duration) -> Events {
-        let (slots, width) = if length <= FINE_KEPT { (&self.fine, FINE) } else { (&self.coarse, COARSE) };
-        sum(slots, slot_start(now.saturating_sub(length), width), now.0)
+    /// Joins the slots of each hour before `until` in the first slot of the hour that has events: a window that begins with a slot still begins
+    /// with it. Five minutes of a year would be three times as many slots.
+    fn join_old(&mut self, until: i64) {
+        let mut hours: BTreeMap<i64, i64> = BTreeMap::new();
+        let old: Vec<i64> = self.coarse.range(..until).map(|(start, _)| *start).collect();
+        for start in old {
+            let first = *hours.entry(slot_start(UnixNanos(start), HOUR)).or_insert(start);
+            if first != start {
+                let events = self.coarse.remove(&start).unwrap_or_default();
+                self.coarse.entry(first).or_default().add(events);
+            }
+        }
+    }
+
+    /// Events from `from` to `now`; to 10 s for up to two hours, else to five minutes.
+    pub(crate) fn between(&self, from: UnixNanos, now: UnixNanos) -> Events {
+        let width = width(now.since(from));
+        sum(self.slots(width), slot_start(from, width), now.0)
+    }
+
+    /// Running sums of the slots that cover so long before `now`, to the same widths.
+    pub(crate) fn sums(&self, from: UnixNanos, now: UnixNanos) -> Sums {
+        let width = width(now.since(from));
+        let mut all = Events::default();
+        let running = |(start, events): (&i64, &Events)| {
+            all.add(*events);
+            (*start, all)
+        };
+        let from = slot_start(from, width);
+        Sums { width, sums: self.slots(width).range(from..=now.0.max(from)).map(running).collect() }
+    }
+
+    fn slots(&self, width: Duration) -> &BTreeMap<i64, Events> {
+        if width == FINE { &self.fine } else { &self.coarse }
     }
 
     /// Events of five minutes from each start, ascending, up to `now`.
@@ -133,10 +168,35 @@ impl SloCounter {
         self.shares.iter().map(|((operation, version), bad)| (operation, version, *bad)).filter(|(.., bad)| *bad > 0)
     }
 
-    /// Newest traces with a bad event, newest first.
-    pub(crate) fn bad_traces(&self) -> Vec<TraceId> {
-        self.bad_traces.iter().rev().map(|(_, trace)| *trace).collect()
+    /// Newest traces with a bad event, newest first, and when it happened.
+    pub(crate) fn bad_traces(&self) -> impl Iterator<Item = (UnixNanos, TraceId)> + '_ {
+        self.bad_traces.iter().rev().copied()
     }
+}
+
+/// Running sums over slots, to ask for many stretches of time.
+#[derive(Debug)]
+pub(crate) struct Sums {
+    /// Width of the slots.
+    pub(crate) width: Duration,
+    sums: Vec<(i64, Events)>,
+}
+
+impl Sums {
+    /// Events from the slot of `from` to `to`.
+    pub(crate) fn between(&self, from: UnixNanos, to: UnixNanos) -> Events {
+        let before = |end: i64| {
+            let count = self.sums.partition_point(|(start, _)| *start < end);
+            count.checked_sub(1).and_then(|last| self.sums.get(last)).map_or(Events::default(), |(_, sum)| *sum)
+        };
+        let (until, from) = (before(to.0.saturating_add(1)), before(slot_start(from, self.width)));
+        Events { good: until.good.saturating_sub(from.good), bad: until.bad.saturating_sub(from.bad) }
+    }
+}
+
+/// Width of the slots that serve so long a stretch.
+fn width(length: Duration) -> Duration {
+    if length <= FINE_KEPT { FINE } else { COARSE }
 }
 
 fn fill(slots: &mut BTreeMap<i64, Events>, others: BTreeMap<i64, Events>) {

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::{Severity, Window};
+
 /// One OpenSLO file as handed over by whoever reads files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SloFile {
@@ -14,7 +16,7 @@ pub struct SloFile {
     pub text: String,
 }
 
-/// Why (part of) an SLO file was not taken.
+/// Why (part of) an SLO file was not taken, or what of it is ignored.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SloProblem {
     /// File name.
@@ -37,15 +39,9 @@ pub enum ObjectiveKind {
     },
 }
 
-/// One objective of an SLO.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Objective {
-    /// Unique: the SLO's name, with the objective's number when there are several.
-    pub id: String,
-    /// `metadata.name`.
-    pub name: String,
-    /// `metadata.displayName`, or the name.
-    pub display_name: String,
+/// The calls that are counted, and which of them are good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Calls {
     /// Whose calls.
     pub service: Arc<str>,
     /// Only this operation.
@@ -54,17 +50,75 @@ pub struct Objective {
     pub environment: Option<Arc<str>>,
     /// Which events are good.
     pub kind: ObjectiveKind,
-    /// Share of good events that is promised, between 0 and 1.
+}
+
+/// A part of an objective that is measured on its own.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Member {
+    /// Name for people.
+    pub name: String,
+    /// What it counts.
+    pub calls: Calls,
+    /// Share of good events that is promised of this part.
     pub target: f64,
-    /// Rolling window.
-    pub window: Duration,
+    /// Its weight in the average, above 0.
+    pub weight: f64,
+}
+
+/// When an objective alerts.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Alerting {
+    /// By the usual pairs of windows, scaled to the objective's.
+    Pairs,
+    /// By its own conditions, and by nothing else.
+    Conditions(Vec<BurnCondition>),
+}
+
+/// A burn rate that must last.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BurnCondition {
+    /// The policy that it belongs to.
+    pub policy: String,
+    /// Whom it wakes.
+    pub severity: Severity,
+    /// The burn rate that is too much.
+    pub threshold: f64,
+    /// Whether the threshold itself is too much (`gte`).
+    pub inclusive: bool,
+    /// Over how long the rate is taken.
+    pub lookback: Duration,
+    /// For how long it must be too much before it fires.
+    pub after: Duration,
+}
+
+/// One objective of an SLO, or several of them as one composite.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Objective {
+    /// Unique: the SLO's name, with the objective's number when there are several.
+    pub id: String,
+    /// `metadata.name`.
+    pub name: String,
+    /// `metadata.displayName`, or the name.
+    pub display_name: String,
+    /// The service that it is listed under.
+    pub service: Arc<str>,
+    /// What is measured: one part, or those of a composite. Never empty.
+    pub members: Vec<Member>,
+    /// Share of good events that is promised, between 0 and 1; of a composite the weighted average of its members'.
+    pub target: f64,
+    /// The time over which the budget counts.
+    pub window: Window,
     /// The window as written.
     pub window_text: String,
-    /// The document it was read from.
+    /// When it alerts.
+    pub alerting: Alerting,
+    /// The file of the SLO.
+    pub file: String,
+    /// The documents it was read from: the SLO, and below it what it refers to.
     pub yaml: String,
 }
 
-/// Which events an objective counts, and which of them are good: two objectives with the same selector have the same counters.
+/// Which events are counted, and which of them are good: two with the same selector have the same counters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Selector {
     pub(crate) service: String,
@@ -74,8 +128,8 @@ pub(crate) struct Selector {
     pub(crate) threshold_ns: Option<i64>,
 }
 
-impl Objective {
-    /// What it counts.
+impl Calls {
+    /// What they are counted by.
     pub(crate) fn selector(&self) -> Selector {
         Selector {
             service: self.service.to_string(),
@@ -88,7 +142,7 @@ impl Objective {
         }
     }
 
-    /// The objective in words: `availability` or `latency <= 300 ms`.
+    /// What makes a call good, in words: `availability` or `latency <= 300 ms`.
     pub fn words(&self) -> String {
         match self.kind {
             ObjectiveKind::Availability => "availability".to_owned(),
@@ -99,11 +153,36 @@ impl Objective {
         }
     }
 
-    /// Whether a finished call meets the objective.
+    /// Whether a finished call is good.
     pub fn is_good(&self, duration_ns: i64, error: bool) -> bool {
         match self.kind {
             ObjectiveKind::Availability => !error,
             ObjectiveKind::Latency { threshold_ns } => !error && duration_ns <= threshold_ns,
+        }
+    }
+}
+
+impl Objective {
+    /// The objective in words: `availability`, `latency <= 300 ms`, or the members of a composite with their weights.
+    pub fn words(&self) -> String {
+        match self.members.as_slice() {
+            [one] => one.calls.words(),
+            members => {
+                let parts: Vec<String> =
+                    members.iter().map(|member| format!("{} (weight {})", member.name, member.weight)).collect();
+                format!("weighted average of {}", parts.join(", "))
+            }
+        }
+    }
+
+    /// `availability`, `latency` or `composite`.
+    pub fn kind(&self) -> &'static str {
+        match self.members.as_slice() {
+            [one] => match one.calls.kind {
+                ObjectiveKind::Availability => "availability",
+                ObjectiveKind::Latency { .. } => "latency",
+            },
+            _ => "composite",
         }
     }
 }

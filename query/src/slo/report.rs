@@ -1,12 +1,13 @@
 //! What the board shows of an objective.
 
-use std::time::Duration;
+mod fill;
 
 use daytwo_storage::{TraceId, UnixNanos};
 
-use super::budget::SloCounter;
-use super::{Objective, ObjectiveKind, SloProblem, burn};
+use super::SloProblem;
 use crate::verdict::State;
+
+pub(crate) use fill::{detail, report};
 
 /// How an objective stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -58,6 +59,17 @@ impl Severity {
     }
 }
 
+impl Severity {
+    /// What a condition's `severity` means; its letters' case does not matter.
+    pub(super) fn of_openslo(text: &str) -> Option<Self> {
+        match text.to_ascii_lowercase().as_str() {
+            "page" | "critical" | "high" => Some(Self::Page),
+            "ticket" | "warning" | "medium" | "low" | "info" => Some(Self::Ticket),
+            _ => None,
+        }
+    }
+}
+
 /// Burn rate over one window: 1 spends the budget exactly by the end of the SLO window.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BurnRate {
@@ -67,20 +79,22 @@ pub struct BurnRate {
     pub rate: Option<f64>,
 }
 
-/// A pair of windows that must both burn.
+/// A pair of windows that must both burn, or a condition of a policy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BurnAlert {
+    /// The policy that a condition belongs to; `None` for a pair.
+    pub policy: Option<String>,
     /// Whom it wakes.
     pub severity: Severity,
-    /// Long window, as shown.
+    /// Long window, as shown; of a condition `lookbackWindow`.
     pub long: String,
-    /// Short window, as shown.
+    /// Short window, as shown; of a condition `alertAfter`.
     pub short: String,
     /// Burn rate that both must pass.
     pub threshold: f64,
     /// Burn rate over the long window.
     pub long_rate: Option<f64>,
-    /// Burn rate over the short window.
+    /// Burn rate over the short window; of a condition the least rate over `long` at any instant of the last `short`.
     pub short_rate: Option<f64>,
     /// Whether it fires.
     pub firing: bool,
@@ -106,6 +120,31 @@ pub struct LastDeployment {
     pub state: State,
 }
 
+/// A member of a composite objective.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MemberReport {
+    /// Name for people.
+    pub name: String,
+    /// Whose calls.
+    pub service: String,
+    /// In words.
+    pub objective: String,
+    /// Promised share of good events.
+    pub target: f64,
+    /// Weight in the average.
+    pub weight: f64,
+    /// Share of good events, `None` without events: it is left out of the average then.
+    pub sli: Option<f64>,
+    /// Good events.
+    pub good: u64,
+    /// Bad events.
+    pub bad: u64,
+    /// Share of the composite's budget that it burnt; the members' add up to what is not left.
+    pub burnt: Option<f64>,
+    /// Its share of what all members burnt; `None` when nothing is.
+    pub burnt_share: Option<f64>,
+}
+
 /// One objective on the board.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SloReport {
@@ -117,7 +156,7 @@ pub struct SloReport {
     pub display_name: String,
     /// Service.
     pub service: String,
-    /// `availability` or `latency`.
+    /// `availability`, `latency` or `composite`.
     pub kind: &'static str,
     /// In words.
     pub objective: String,
@@ -125,6 +164,10 @@ pub struct SloReport {
     pub target: f64,
     /// The window as written.
     pub window: String,
+    /// Begin of the window.
+    pub window_from: UnixNanos,
+    /// When the budget starts anew; `None` for a rolling window.
+    pub window_to: Option<UnixNanos>,
     /// Share of good events, `None` without events.
     pub sli: Option<f64>,
     /// Good events.
@@ -143,8 +186,10 @@ pub struct SloReport {
     pub alerts: Vec<BurnAlert>,
     /// How it stands.
     pub state: SloState,
-    /// Why, when it is not plain.
+    /// Why, when it is not plain; of a composite which members burnt.
     pub state_reason: Option<String>,
+    /// The members of a composite; none of a plain objective.
+    pub members: Vec<MemberReport>,
     /// Budget over the window, oldest first.
     pub budget_series: Vec<BudgetPoint>,
     /// Newest deployment of the service.
@@ -158,6 +203,8 @@ pub struct SloBoard {
     pub slos: Vec<SloReport>,
     /// What is wrong with the files.
     pub problems: Vec<SloProblem>,
+    /// What of the files is accepted and ignored.
+    pub notes: Vec<SloProblem>,
 }
 
 /// Events of one step of a series.
@@ -205,177 +252,4 @@ pub struct SloDetail {
     pub bad_traces: Vec<TraceId>,
     /// SQL over `spans` that counts the same events.
     pub sql: String,
-}
-
-/// Steps of a day kept on the board's little chart.
-const BOARD_POINTS: usize = 60;
-/// Steps of the detail page's chart.
-const DETAIL_POINTS: usize = 300;
-
-/// The objective as the board shows it.
-pub(crate) fn report(
-    objective: &Objective,
-    counter: &SloCounter,
-    now: UnixNanos,
-    last_deployment: Option<LastDeployment>,
-) -> SloReport {
-    let events = counter.last(now, objective.window);
-    let burn = burn::rates(counter, objective, now);
-    let alerts = burn::alerts(counter, objective, now);
-    let budget_left = burn::budget_left(events, objective.target);
-    let hour = burn::rate(counter.last(now, Duration::from_secs(3600)), objective.target);
-    let (state, state_reason) = state(objective, counter, now, budget_left, &alerts);
-    SloReport {
-        id: objective.id.clone(),
-        name: objective.name.clone(),
-        display_name: objective.display_name.clone(),
-        service: objective.service.to_string(),
-        kind: match objective.kind {
-            ObjectiveKind::Availability => "availability",
-            ObjectiveKind::Latency { .. } => "latency",
-        },
-        objective: objective.words(),
-        target: objective.target,
-        window: objective.window_text.clone(),
-        sli: share(events.good, events.total()),
-        good: events.good,
-        bad: events.bad,
-        total: events.total(),
-        budget_left,
-        exhausted_in_s: exhausted_in_s(budget_left, hour, objective.window),
-        burn,
-        alerts,
-        state,
-        state_reason,
-        budget_series: budget_series(objective, counter, now),
-        last_deployment,
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
-fn share(part: u64, whole: u64) -> Option<f64> {
-    (whole > 0).then(|| part as f64 / whole as f64)
-}
-
-/// Seconds until nothing is left, if the burn rate of the last hour stays; `None` when it is 1 or less.
-fn exhausted_in_s(budget_left: Option<f64>, hour: Option<f64>, window: Duration) -> Option<f64> {
-    let (left, rate) = (budget_left?, hour?);
-    (left > 0.0 && rate > 1.0).then(|| left * window.as_secs_f64() / rate)
-}
-
-fn state(
-    objective: &Objective,
-    counter: &SloCounter,
-    now: UnixNanos,
-    budget_left: Option<f64>,
-    alerts: &[BurnAlert],
-) -> (SloState, Option<String>) {
-    let Some(left) = budget_left else { return (SloState::NoData, Some("no call in the window".to_owned())) };
-    let firing = |severity| alerts.iter().any(|alert| alert.firing && alert.severity == severity);
-    let events = counter.last(now, objective.window);
-    let needed = burn::events_needed(objective.target);
-    if firing(Severity::Page) {
-        return (SloState::BurningPage, None);
-    }
-    if events.total() < needed {
-        return (SloState::LowTraffic, Some(format!("{} events, needs {needed}", events.total())));
-    }
-    match () {
-        () if left <= 0.0 => (SloState::Spent, None),
-        () if firing(Severity::Ticket) => (SloState::BurningTicket, None),
-        () => (SloState::Ok, None),
-    }
-}
-
-/// Budget of the current window as it was spent, thinned to the chart's points.
-fn budget_series(objective: &Objective, counter: &SloCounter, now: UnixNanos) -> Vec<BudgetPoint> {
-    let total = counter.last(now, objective.window).total();
-    #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
-    let allowed = total as f64 * (1.0 - objective.target);
-    let mut bad = 0_u64;
-    let point = |(t_unix_nano, events): (i64, super::budget::Events)| {
-        bad = bad.saturating_add(events.bad);
-        #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
-        let left = 1.0 - bad as f64 / allowed;
-        BudgetPoint { t_unix_nano, budget_left: Some(left).filter(|left| left.is_finite()) }
-    };
-    thin(counter.steps(now.saturating_sub(objective.window), now).map(point).collect(), BOARD_POINTS)
-}
-
-/// At most so many points, evenly, the last one always.
-fn thin<T: Copy>(points: Vec<T>, max: usize) -> Vec<T> {
-    let step = points.len().div_ceil(max).max(1);
-    let last = points.len().saturating_sub(1);
-    points
-        .into_iter()
-        .enumerate()
-        .filter(|(at, _)| last.saturating_sub(*at) % step == 0)
-        .map(|(_, point)| point)
-        .collect()
-}
-
-/// The objective as its own page shows it.
-pub(crate) fn detail(objective: &Objective, counter: &SloCounter, now: UnixNanos, slo: SloReport) -> SloDetail {
-    let mut shares: Vec<BadShare> = counter
-        .shares()
-        .map(|(operation, version, bad)| BadShare {
-            operation: operation.to_string(),
-            version: version.to_string(),
-            bad,
-            share: share(bad, slo.bad.max(bad)).unwrap_or(0.0),
-        })
-        .collect();
-    shares.sort_by(|left, right| right.bad.cmp(&left.bad).then_with(|| left.operation.cmp(&right.operation)));
-    SloDetail {
-        yaml: objective.yaml.clone(),
-        series: series(objective, counter, now),
-        by_operation: shares,
-        bad_traces: counter.bad_traces(),
-        sql: sql(objective),
-        slo,
-    }
-}
-
-fn series(objective: &Objective, counter: &SloCounter, now: UnixNanos) -> Vec<SloPoint> {
-    let steps: Vec<_> = counter.steps(now.saturating_sub(objective.window), now).collect();
-    let mut points = Vec::with_capacity(steps.len());
-    let mut hour = std::collections::VecDeque::new();
-    for (t_unix_nano, events) in steps {
-        hour.push_back((t_unix_nano, events));
-        while hour.front().is_some_and(|(start, _)| *start <= t_unix_nano - 3_600_000_000_000) {
-            hour.pop_front();
-        }
-        let mut long = super::budget::Events::default();
-        hour.iter().for_each(|(_, events)| long.add(*events));
-        points.push(SloPoint {
-            t_unix_nano,
-            good: events.good,
-            bad: events.bad,
-            sli: share(events.good, events.total()),
-            burn_long: burn::rate(long, objective.target),
-            burn_short: burn::rate(events, objective.target),
-        });
-    }
-    thin(points, DETAIL_POINTS)
-}
-
-/// SQL over `spans` that counts the same events.
-fn sql(objective: &Objective) -> String {
-    let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
-    let good = match objective.kind {
-        ObjectiveKind::Availability => "status_code <> 2".to_owned(),
-        ObjectiveKind::Latency { threshold_ns } => {
-            format!("status_code <> 2 AND duration_time_unix_nano <= {threshold_ns}")
-        }
-    };
-    let mut wanted = format!("service_name = {} AND kind IN (2, 5)", quoted(&objective.service));
-    if let Some(operation) = &objective.operation {
-        wanted.push_str(&format!(" AND name = {}", quoted(operation)));
-    }
-    if let Some(environment) = &objective.environment {
-        wanted.push_str(&format!(" AND coalesce(deployment_environment_name, '') = {}", quoted(environment)));
-    }
-    format!(
-        "SELECT count(*) FILTER (WHERE {good}) AS good, count(*) FILTER (WHERE NOT ({good})) AS bad, count(*) AS total FROM spans WHERE {wanted}"
-    )
 }

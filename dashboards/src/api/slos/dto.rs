@@ -15,9 +15,11 @@ pub(crate) struct Slos {
     pub(super) slos: Vec<Slo>,
     /// Files that cannot be used; the last good state of each stays in force.
     pub(super) problems: Vec<SloProblem>,
+    /// What of the files is accepted and has no effect.
+    pub(super) notes: Vec<SloProblem>,
 }
 
-/// What is wrong with an objective's file.
+/// What is wrong with an objective's file, or has no effect.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SloProblem {
     pub(super) file: String,
@@ -32,14 +34,17 @@ pub(crate) struct Slo {
     pub(super) name: String,
     pub(super) display_name: String,
     pub(super) service: String,
-    /// `availability` or `latency`.
+    /// `availability`, `latency` or `composite`.
     pub(super) kind: String,
-    /// `availability` or, for example, `latency <= 300 ms`.
+    /// `availability` or, for example, `latency <= 300 ms`; of a composite its members and their weights.
     pub(super) objective: String,
     /// 0..1.
     pub(super) target: f64,
-    /// The window of the budget, as in `28d`.
+    /// The window of the budget, as in `28d` or `1M (calendar, Europe/Berlin)`.
     pub(super) window: String,
+    pub(super) window_from_unix_nano: String,
+    /// When the budget starts anew; null for a rolling window.
+    pub(super) window_to_unix_nano: Option<String>,
     pub(super) sli: Option<f64>,
     pub(super) good: u64,
     pub(super) bad: u64,
@@ -52,9 +57,31 @@ pub(crate) struct Slo {
     pub(super) alerts: Vec<Alert>,
     /// `ok`, `burning_ticket`, `burning_page`, `spent`, `low_traffic` or `no_data`.
     pub(super) state: String,
+    /// Why, when it is not plain; of a composite which members burnt.
     pub(super) state_reason: Option<String>,
+    /// The members of a composite; none of a plain objective.
+    pub(super) members: Vec<Member>,
     pub(super) budget_series: Vec<BudgetPoint>,
     pub(super) last_deployment: Option<LastDeployment>,
+}
+
+/// A member of a composite objective.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Member {
+    pub(super) name: String,
+    pub(super) service: String,
+    /// As of an objective.
+    pub(super) objective: String,
+    pub(super) target: f64,
+    pub(super) weight: f64,
+    /// Null without events: the member is left out of the average then.
+    pub(super) sli: Option<f64>,
+    pub(super) good: u64,
+    pub(super) bad: u64,
+    /// Share of the composite's budget that it burnt; the members' add up to what is not left.
+    pub(super) burnt: Option<f64>,
+    /// Its share of what all members burnt; null when nothing is.
+    pub(super) burnt_share: Option<f64>,
 }
 
 /// How fast the budget burns over one window; 1 spends it exactly.
@@ -64,15 +91,20 @@ pub(crate) struct Burn {
     pub(super) rate: Option<f64>,
 }
 
-/// A pair of windows that alert together.
+/// A pair of windows that alert together, or a condition of an AlertPolicy.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Alert {
+    /// The policy of a condition; null for a pair.
+    pub(super) policy: Option<String>,
     /// `page` or `ticket`.
     pub(super) severity: String,
+    /// Of a condition `lookbackWindow`.
     pub(super) long: String,
+    /// Of a condition `alertAfter`.
     pub(super) short: String,
     pub(super) threshold: f64,
     pub(super) long_rate: Option<f64>,
+    /// Of a condition the least rate over `long` at any instant of the last `short`.
     pub(super) short_rate: Option<f64>,
     pub(super) firing: bool,
 }
@@ -144,6 +176,8 @@ impl From<slo::SloReport> for Slo {
             objective: report.objective,
             target: report.target,
             window: report.window,
+            window_from_unix_nano: nanos_of(report.window_from.0),
+            window_to_unix_nano: report.window_to.map(|to| nanos_of(to.0)),
             sli: report.sli,
             good: report.good,
             bad: report.bad,
@@ -158,8 +192,26 @@ impl From<slo::SloReport> for Slo {
             alerts: report.alerts.into_iter().map(Alert::from).collect(),
             state: report.state.name().to_owned(),
             state_reason: report.state_reason,
+            members: report.members.into_iter().map(Member::from).collect(),
             budget_series: report.budget_series.into_iter().map(BudgetPoint::from).collect(),
             last_deployment: report.last_deployment.map(LastDeployment::from),
+        }
+    }
+}
+
+impl From<slo::MemberReport> for Member {
+    fn from(member: slo::MemberReport) -> Self {
+        Self {
+            name: member.name,
+            service: member.service,
+            objective: member.objective,
+            target: member.target,
+            weight: member.weight,
+            sli: member.sli,
+            good: member.good,
+            bad: member.bad,
+            burnt: member.burnt,
+            burnt_share: member.burnt_share,
         }
     }
 }
@@ -167,6 +219,7 @@ impl From<slo::SloReport> for Slo {
 impl From<slo::BurnAlert> for Alert {
     fn from(alert: slo::BurnAlert) -> Self {
         Self {
+            policy: alert.policy,
             severity: alert.severity.name().to_owned(),
             long: alert.long,
             short: alert.short,

@@ -1,9 +1,46 @@
 //! What the state answers: objectives, deployments, verdicts, distributions, counters.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
 use super::{
-    Arc, Distribution, EngineStatus, Judged, KeptCounters, LastDeployment, Objective, SliCells, SloBoard, SloCounter,
-    SloDetail, SloProblem, State, UnixNanos, Verdict, slo,
+    Arc, Distribution, EngineStatus, Judged, KeptCounters, LastDeployment, SliCells, SloBoard, SloCounter, SloDetail,
+    State, Tracked, UnixNanos, Verdict, slo,
 };
+use crate::slo::{Member, Parsed, Selector, SloReport, View};
+
+/// Counters by what they count, and which of them somebody has taken.
+struct Known(BTreeMap<Selector, (SloCounter, bool)>);
+
+impl Known {
+    fn of(objectives: Vec<Tracked>) -> Self {
+        let mut known = Self(BTreeMap::new());
+        for Tracked { objective, counters } in objectives {
+            for (member, counter) in objective.members.iter().zip(counters) {
+                match known.0.entry(member.calls.selector()) {
+                    Entry::Vacant(place) => {
+                        place.insert((counter, false));
+                    }
+                    // Of two windows the longer one has more.
+                    Entry::Occupied(mut place) => place.get_mut().0.fill_from(counter),
+                }
+            }
+        }
+        known
+    }
+
+    /// A counter for one more objective: several may count the same.
+    fn take(&mut self, selector: &Selector) -> Option<SloCounter> {
+        let (counter, taken) = self.0.get_mut(selector)?;
+        *taken = true;
+        Some(counter.clone())
+    }
+
+    /// Those that nobody took.
+    fn left(self) -> impl Iterator<Item = (Selector, SloCounter)> {
+        self.0.into_iter().filter(|(_, (_, taken))| !taken).map(|(selector, (counter, _))| (selector, counter))
+    }
+}
 
 impl State {
     pub(in crate::correlator) fn status(&self) -> EngineStatus {
@@ -31,35 +68,48 @@ impl State {
     }
 
     /// Takes new objectives. What was counted already stays counted, whatever else of an objective changed; what counts no more is kept.
-    pub(in crate::correlator) fn set_slos(&mut self, objectives: Vec<Objective>, problems: Vec<SloProblem>) {
-        let mut known = std::mem::take(&mut self.objectives);
-        for objective in objectives {
-            let selector = objective.selector();
-            let twin = || self.objectives.iter().find(|(other, _)| other.selector() == selector);
-            let same = known.iter().position(|(old, _)| old.selector() == selector);
-            let counter = same.map(|at| known.swap_remove(at).1).or_else(|| twin().map(|(_, counter)| counter.clone()));
-            self.wants_rebuild |= counter.is_none() && self.observed > 0;
-            let counter = counter.or_else(|| self.kept.remove(&selector)).unwrap_or_default();
-            self.objectives.push((objective, counter));
+    pub(in crate::correlator) fn set_slos(&mut self, parsed: Parsed) {
+        let mut known = Known::of(std::mem::take(&mut self.objectives));
+        for objective in parsed.objectives {
+            let counter = |member: &Member| {
+                let counter = known.take(&member.calls.selector());
+                self.wants_rebuild |= counter.is_none() && self.observed > 0;
+                counter.or_else(|| self.kept.remove(&member.calls.selector())).unwrap_or_default()
+            };
+            let counters = objective.members.iter().map(counter).collect();
+            self.objectives.push(Tracked { objective, counters });
         }
-        self.kept.extend(known.into_iter().map(|(objective, counter)| (objective.selector(), counter)));
-        self.problems = problems;
+        self.kept.extend(known.left());
+        (self.problems, self.notes) = (parsed.problems, parsed.notes);
         self.objectives_known = true;
     }
 
-    /// Every counter, by what it counts.
+    /// Every counter, by what it counts; of several with different windows all that any of them has.
     pub(in crate::correlator) fn counters(&self) -> KeptCounters {
         let mut counters = self.kept.clone();
-        counters.extend(self.objectives.iter().map(|(objective, counter)| (objective.selector(), counter.clone())));
+        for Tracked { objective, counters: own } in &self.objectives {
+            for (member, counter) in objective.members.iter().zip(own) {
+                match counters.entry(member.calls.selector()) {
+                    Entry::Vacant(place) => {
+                        place.insert(counter.clone());
+                    }
+                    Entry::Occupied(mut place) => place.get_mut().fill_from(counter.clone()),
+                }
+            }
+        }
         counters
     }
 
     /// The objectives without their counters, for a rebuild.
     pub(in crate::correlator) fn fresh(&self) -> Self {
         let mut fresh = Self::new(self.config.clone());
-        let objectives = self.objectives.iter().map(|(objective, _)| (objective.clone(), SloCounter::default()));
-        fresh.objectives = objectives.collect();
+        let empty = |tracked: &Tracked| Tracked {
+            objective: tracked.objective.clone(),
+            counters: vec![SloCounter::default(); tracked.counters.len()],
+        };
+        fresh.objectives = self.objectives.iter().map(empty).collect();
         fresh.problems = self.problems.clone();
+        fresh.notes = self.notes.clone();
         fresh.declared = Arc::clone(&self.declared);
         fresh
     }
@@ -68,6 +118,7 @@ impl State {
     pub(in crate::correlator) fn replace(&mut self, mut rebuilt: Self) {
         self.take_counters(&mut rebuilt);
         rebuilt.problems = std::mem::take(&mut self.problems);
+        rebuilt.notes = std::mem::take(&mut self.notes);
         rebuilt.declared = Arc::clone(&self.declared);
         rebuilt.objectives_known = self.objectives_known;
         rebuilt.kept = std::mem::take(&mut self.kept);
@@ -83,13 +134,15 @@ impl State {
 
     /// Gives every objective of now what the rebuild counted of it; one that it did not count wants another rebuild.
     fn take_counters(&mut self, rebuilt: &mut Self) {
-        let mut counted = std::mem::take(&mut rebuilt.objectives);
-        for (objective, mut counter) in std::mem::take(&mut self.objectives) {
-            match counted.iter().position(|(other, _)| other.selector() == objective.selector()) {
-                Some(at) => counter.fill_from(counted.swap_remove(at).1),
-                None => rebuilt.wants_rebuild |= rebuilt.observed > 0,
+        let mut counted = Known::of(std::mem::take(&mut rebuilt.objectives));
+        for Tracked { objective, mut counters } in std::mem::take(&mut self.objectives) {
+            for (member, counter) in objective.members.iter().zip(&mut counters) {
+                match counted.take(&member.calls.selector()) {
+                    Some(again) => counter.fill_from(again),
+                    None => rebuilt.wants_rebuild |= rebuilt.observed > 0,
+                }
             }
-            rebuilt.objectives.push((objective, counter));
+            rebuilt.objectives.push(Tracked { objective, counters });
         }
     }
 
@@ -103,25 +156,30 @@ impl State {
     }
 
     pub(in crate::correlator) fn slos(&self, now: UnixNanos, environment: Option<&str>) -> SloBoard {
-        let wanted = |objective: &Objective| {
-            environment.is_none_or(|environment| objective.environment.as_ref().is_none_or(|own| **own == *environment))
+        let wanted = |tracked: &&Tracked| {
+            let of = |own: &Option<Arc<str>>| {
+                environment.is_none_or(|environment| own.as_ref().is_none_or(|own| **own == *environment))
+            };
+            tracked.objective.members.iter().any(|member| of(&member.calls.environment))
         };
-        let wanted = self.objectives.iter().filter(|(objective, _)| wanted(objective));
-        let report = |(objective, counter): &(Objective, SloCounter)| {
-            slo::report(objective, counter, now, self.last_deployment(&objective.service))
-        };
-        let mut slos: Vec<_> = wanted.map(report).collect();
+        let report = |tracked: &Tracked| self.slo_report(tracked, now).1;
+        let mut slos: Vec<_> = self.objectives.iter().filter(wanted).map(report).collect();
         slos.sort_by(|left, right| {
             let left_budget = left.budget_left.unwrap_or(f64::INFINITY);
             left_budget.total_cmp(&right.budget_left.unwrap_or(f64::INFINITY)).then_with(|| left.id.cmp(&right.id))
         });
-        SloBoard { slos, problems: self.problems.clone() }
+        SloBoard { slos, problems: self.problems.clone(), notes: self.notes.clone() }
+    }
+
+    fn slo_report<'a>(&self, tracked: &'a Tracked, now: UnixNanos) -> (View<'a>, SloReport) {
+        let view = View::new(&tracked.objective, &tracked.counters, now);
+        (view, slo::report(&view, self.last_deployment(&tracked.objective.service)))
     }
 
     pub(in crate::correlator) fn slo_detail(&self, id: &str, now: UnixNanos) -> Option<SloDetail> {
-        let (objective, counter) = self.objectives.iter().find(|(objective, _)| objective.id == id)?;
-        let report = slo::report(objective, counter, now, self.last_deployment(&objective.service));
-        Some(slo::detail(objective, counter, now, report))
+        let tracked = self.objectives.iter().find(|tracked| tracked.objective.id == id)?;
+        let (view, report) = self.slo_report(tracked, now);
+        Some(slo::detail(&view, report))
     }
 
     /// The newest deployment of this version.

@@ -1,4 +1,10 @@
+mod kinds;
+mod round_trip;
+
+use std::time::Duration;
+
 use super::*;
+use crate::slo::{Alerting, ObjectiveKind, Window};
 
 const GOOD: &str = r#"# checkout
 apiVersion: openslo/v1
@@ -42,15 +48,19 @@ fn file(text: &str) -> SloFile {
 /// Guarantees: every field arrives; ids are unique.
 #[test]
 fn valid_files_are_read() {
-    let (objectives, problems) = parse(&[file(GOOD)]);
-    assert_eq!(problems, []);
+    let Parsed { objectives, problems, notes } = parse(&[file(GOOD)]);
+    assert_eq!((problems, notes), (vec![], vec![]));
     let ids: Vec<_> = objectives.iter().map(|objective| (objective.id.as_str(), objective.target)).collect();
     assert_eq!(ids, [("checkout-latency", 0.99), ("cart-1", 0.9990000000000001), ("cart-2", 0.9999)]);
-    assert_eq!(objectives[0].kind, ObjectiveKind::Latency { threshold_ns: 300_000_000 });
+    let calls = &objectives[0].members[0].calls;
+    assert_eq!(calls.kind, ObjectiveKind::Latency { threshold_ns: 300_000_000 });
     assert_eq!(objectives[0].words(), "latency <= 300 ms");
-    assert_eq!(objectives[0].operation.as_deref(), Some("POST /checkout"));
-    assert_eq!(objectives[1].window, Duration::from_secs(28 * 86_400));
-    assert!(objectives[0].is_good(300_000_000, false) && !objectives[0].is_good(300_000_001, false));
+    assert_eq!(calls.operation.as_deref(), Some("POST /checkout"));
+    assert_eq!(objectives[1].window, Window::Rolling(Duration::from_secs(28 * 86_400)));
+    assert_eq!(objectives[1].alerting, Alerting::Pairs);
+    assert!(objectives[1].yaml.contains("name: cart\n") || objectives[1].yaml.contains("name: cart}"));
+    assert!(objectives[1].yaml.contains("kind: SLI"), "what it refers to is shown with it: {}", objectives[1].yaml);
+    assert!(calls.is_good(300_000_000, false) && !calls.is_good(300_000_001, false));
 }
 
 /// Scenario: one thing wrong at a time, beside a valid file.
@@ -78,11 +88,45 @@ fn problems_point_at_their_line() {
             "differs",
         ),
         ("metadata: {name: checkout-latency", "metadata: {name: [", Some(4), ""),
+        (
+            "kind: SLO\nmetadata: {name: cart}",
+            "kind: SLOO\nmetadata: {name: cart}",
+            Some(27),
+            "SLOO is not one of OpenSLO v1",
+        ),
+        ("  budgetingMethod", "  budgetingMetod", Some(15), "unknown field `budgetingMetod` of spec"),
+        ("target: 0.99}", "target: 0.99, tagret: 1}", Some(16), "unknown field `tagret`"),
+        (
+            "service: checkout, operation: \"POST /checkout\", threshold",
+            "service: checkout, operation: \"POST /checkout\", treshold",
+            Some(12),
+            "unknown field `treshold`",
+        ),
+        ("{target: 0.99}", "{target: 0.99, targetPercent: 99}", Some(16), "exclude each other"),
+        ("{target: 0.99}", "{}", Some(16), "needs target"),
+        ("{target: 0.99}", "{target: \"0.99\"}", Some(16), "must be a number, not a text"),
+        ("objectives: [{target: 0.99}]", "objectives: []", Some(16), "is empty"),
+        ("true}]\n  budg", "true}, {duration: 7d}]\n  budg", Some(14), "has 2 entries"),
+        ("Occurrences", "Sometimes", Some(15), "not known"),
+        ("  timeWindow: [{duration: 28d, isRolling: true}]\n", "", Some(6), "timeWindow is missing"),
+        (
+            "type: daytwo, spec: {signal: latency",
+            "type: prometheus, spec: {signal: latency",
+            Some(12),
+            "prometheus is not read",
+        ),
+        (
+            "indicatorRef: cart-ok",
+            "indicatorRef: cart-ok\n  indicator: {spec: {thresholdMetric: {}}}",
+            Some(30),
+            "exclude each other",
+        ),
+        ("service: checkout\n", "service: 7\n", Some(6), "must be a text in quotes, not a number"),
     ];
     for (from, to, line, reason) in cases {
         let broken = GOOD.replacen(from, to, 1);
         assert_ne!(broken, GOOD, "{from}");
-        let (objectives, problems) = parse(&[file(&broken)]);
+        let Parsed { objectives, problems, .. } = parse(&[file(&broken)]);
         assert_eq!(problems.len(), 1, "{from}: {problems:?}");
         assert!(problems[0].message.contains(reason), "{from}: {problems:?}");
         assert!(reason.is_empty() || problems[0].line == line, "{from}: {problems:?}");
@@ -94,9 +138,10 @@ fn problems_point_at_their_line() {
 /// Guarantees: one problem each where there is one; nothing else is lost.
 #[test]
 fn rubbish_is_a_problem_not_a_failure() {
-    let (objectives, problems) = parse(&[file("{{{{"), file(""), file(GOOD), file(GOOD)]);
+    let Parsed { objectives, problems, .. } = parse(&[file("{{{{"), file(""), file(GOOD), file(GOOD)]);
     assert_eq!(objectives.len(), 3);
     assert_eq!(problems.len(), 4, "{problems:?}");
+    assert!(problems.iter().any(|problem| problem.message.contains("a second SLI is named cart-ok")), "{problems:?}");
 }
 
 /// Scenario: the objectives that the demo ships.
@@ -109,7 +154,22 @@ fn the_demos_objectives_are_valid() {
         .map(|entry| entry.unwrap().path())
         .map(|path| SloFile { name: path.display().to_string(), text: std::fs::read_to_string(path).unwrap() })
         .collect();
-    let (objectives, problems) = parse(&files);
+    let Parsed { objectives, problems, .. } = parse(&files);
     assert_eq!(problems, []);
     assert!(objectives.len() >= files.len() && !files.is_empty());
+}
+
+/// Scenario: the full example of the manual, its files read together.
+/// Guarantees: it is valid, nothing of it is without effect, and it is the objectives that the page speaks of.
+#[test]
+fn the_manuals_example_is_valid() {
+    let page = include_str!("../../../../docs/slo.md");
+    let blocks = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let files: Vec<SloFile> =
+        blocks.enumerate().map(|(at, text)| SloFile { name: at.to_string(), text: text.to_owned() }).collect();
+    assert_eq!(files.len(), 2);
+    let Parsed { objectives, problems, notes } = parse(&files);
+    assert_eq!((problems, notes), (vec![], vec![]));
+    let ids: Vec<_> = objectives.iter().map(|objective| (objective.id.as_str(), objective.kind())).collect();
+    assert_eq!(ids, [("payments-month", "availability"), ("buying", "composite")]);
 }
