@@ -30,6 +30,8 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 pub use catalogue::{Catalogue, Names, OperationName, VersionName};
 pub use file::{Block, FileIndex, Found, TraceKeys};
 pub use table::Run;
@@ -105,7 +107,7 @@ impl Indexes {
     /// [`crate::StorageError::Io`], [`crate::StorageError::DiskFull`]; nothing is left under the sidecar's name then.
     pub(crate) fn write(&self, target: &NewFile, builder: Builder) -> Result<()> {
         let identity = Identity { content_hash: target.content_hash, size_bytes: target.file.size_bytes };
-        self.put(&target.file.path, |file, path| {
+        self.put(&target.file.path, &target.end, |file, path| {
             builder.finish(identity, file).map_err(|error| crate::fs::io_error("write", path, error))
         })
     }
@@ -130,7 +132,7 @@ impl Indexes {
             }
         };
         let inputs = parts.into_iter().map(input).collect::<Result<Vec<Input>>>()?;
-        self.put(&target.file.path, |file, path| merge::merge(&inputs, identity, file, path))
+        self.put(&target.file.path, &target.end, |file, path| merge::merge(&inputs, identity, file, path))
     }
 
     /// Removes the sidecar of the data file at `path` (below the table's folder), if there is one.
@@ -198,6 +200,12 @@ impl Indexes {
         }
     }
 
+    /// The end of the data file at `path`, page indexes and footer, as it is kept behind the sidecar in a store.
+    pub(crate) fn kept_end(&self, path: &str) -> Option<Bytes> {
+        let kept = self.store.as_ref()?.kept_end(&name_of(path));
+        kept.inspect_err(|error| tracing::debug!(path, %error, "no end of this file is kept")).ok().flatten()
+    }
+
     fn source(&self, path: &str) -> Source {
         match &self.store {
             None => Source::File(self.fs.clone(), self.path_of(path)),
@@ -211,7 +219,8 @@ impl Indexes {
     }
 
     /// Writes a whole sidecar under a temporary name, then gives it its own.
-    fn put(&self, path: &str, write: impl FnOnce(Buffered, &Path) -> Result<Buffered>) -> Result<()> {
+    /// In a store the end of its data file goes behind it.
+    fn put(&self, path: &str, end: &[u8], write: impl FnOnce(Buffered, &Path) -> Result<Buffered>) -> Result<()> {
         let target = self.path_of(path);
         let folder = parent(&target);
         if !folder.is_dir() {
@@ -223,10 +232,11 @@ impl Indexes {
         self.fs.remove(&temporary)?;
         let file = Buffered::with_capacity(WRITE_BYTES, self.fs.create(&temporary)?);
         let written = write(file, &temporary).and_then(|file| {
-            let file = file.into_inner().map_err(std::io::IntoInnerError::into_error);
-            let file = file.map_err(|error| crate::fs::io_error("write", &temporary, error))?;
-            if self.store.is_none() {
-                file.sync_all()?;
+            let failed = |error| crate::fs::io_error("write", &temporary, error);
+            let mut file = file.into_inner().map_err(std::io::IntoInnerError::into_error).map_err(failed)?;
+            match &self.store {
+                None => file.sync_all()?,
+                Some(_) => crate::object::write_end(end, &mut file).map_err(failed)?,
             }
             self.fs.rename(&temporary, &target)?;
             match &self.store {

@@ -8,9 +8,10 @@
 //! - `probe` refuses a store that ignores conditions, without which two writers would undo each other's commits;
 //! - `steady` asks again when an answer is lost or cut short, and counts what is asked;
 //! - `remote` is how blocking code waits for the store;
-//! - `sidecars` keeps local copies of sidecars, within a limit in bytes;
+//! - `sidecars` keeps local copies of sidecars, within a limit in bytes; `kept_end` is what lies behind each of them;
 //! - `log` keeps requests that are acknowledged in the store until they are in files.
 
+mod kept_end;
 mod log;
 mod probe;
 mod remote;
@@ -28,6 +29,7 @@ use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 
 use crate::{Result, StorageError};
+pub(crate) use kept_end::write as write_end;
 pub(crate) use log::{Position, RoundWriter, StoredRounds, Taken, Taker, take_over};
 pub(crate) use probe::probe;
 pub(crate) use remote::Remote;

@@ -10,8 +10,11 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::fs::{Fs, TEMPORARY_SUFFIX, parent, temporary_name};
 use crate::object::Remote;
+use crate::parquet::end::end_of;
 use crate::{Result, partition, table};
 pub use reader::{DataFiles, DataReader, ReadCost};
 
@@ -187,6 +190,20 @@ impl Place {
         let temporary = temporary_name(&target);
         self.fs.remove(&temporary)?;
         Ok(temporary)
+    }
+
+    /// The end of a file that was written and has no name yet, to be kept behind its sidecar; nothing in a folder, where reading it costs
+    /// no request, or when it cannot be told.
+    pub(crate) fn end_of(&self, path: &str) -> Bytes {
+        if self.remote.is_none() {
+            return Bytes::new();
+        }
+        let temporary = temporary_name(&self.target(path));
+        let end = self.fs.open(&temporary).and_then(|file| end_of(&file, &temporary));
+        end.unwrap_or_else(|error| {
+            tracing::warn!(path, %error, "the end of a file is not kept apart");
+            Bytes::new()
+        })
     }
 
     /// Gives a file that was written and synced its name.

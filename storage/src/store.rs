@@ -341,7 +341,7 @@ impl Shared {
             buffered: view.batches,
             files: view.files,
             table_dir: self.place.dir().to_owned(),
-            data: DataFiles::new(self.place.clone()),
+            data: DataFiles::new(self.place.clone(), self.keeper.indexes().clone()),
             holes: view.holes,
             indexes: self.keeper.indexes().clone(),
             _lease: view.lease,

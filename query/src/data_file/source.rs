@@ -68,12 +68,15 @@ impl Source {
         self.reader.is_gone()
     }
 
-    /// The same file; of one in a store, with its end fetched.
+    /// The same file; of one in a store, with its end, which is fetched unless it was kept beside the index.
     pub(crate) fn with_end(&self) -> std::io::Result<Self> {
         if !self.is_remote() {
             return Ok(self.clone());
         }
         let size = self.reader.size();
+        if let Some(end) = self.reader.kept_end() {
+            return Ok(self.having(vec![(size.saturating_sub(end.len() as u64), end)]));
+        }
         self.with_ahead(std::slice::from_ref(&(size.saturating_sub(END_BYTES)..size)))
     }
 
@@ -93,8 +96,11 @@ impl Source {
     /// The same file with these ranges fetched.
     pub(crate) fn with_ahead(&self, ranges: &[Range<u64>]) -> std::io::Result<Self> {
         let bytes = self.all(ranges)?;
-        let ahead = ranges.iter().map(|range| range.start).zip(bytes).collect();
-        Ok(Self { reader: self.reader.clone(), reads: Arc::clone(&self.reads), ahead: Arc::new(ahead) })
+        Ok(self.having(ranges.iter().map(|range| range.start).zip(bytes).collect()))
+    }
+
+    fn having(&self, ahead: Vec<(u64, Bytes)>) -> Self {
+        Self { reader: self.reader.clone(), reads: Arc::clone(&self.reads), ahead: Arc::new(ahead) }
     }
 
     /// Several ranges: one read each of a file, as few requests as pays to a store.

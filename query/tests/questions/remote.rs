@@ -25,8 +25,8 @@ async fn three_files(world: &World) -> (Vec<TestSpan>, TraceId) {
 }
 
 /// Scenario: another machine, whose disk is empty, looks up a trace that two of three files have, again and then an unknown one.
-/// Guarantees: each index is read with one request, once; each file that has the trace costs one request for its end, once, and one for the
-/// trace's pages; the answer says so; an unknown id costs nothing.
+/// Guarantees: each index is read with one request, once; each file that has the trace costs one request, for the trace's pages, from the first
+/// time on; the answer says so; an unknown id costs nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lookup_costs_one_request_for_each_file_that_has_the_trace() {
     let chaos = Chaos::calm();
@@ -41,11 +41,11 @@ async fn a_lookup_costs_one_request_for_each_file_that_has_the_trace() {
     chaos.watch_reads_of("spans/received_hour");
     let nothing = world.engine.trace_spans(unknown).await.unwrap();
     assert_eq!((nothing.stats.files_scanned, nothing.stats.data_requests, chaos.watched_reads()), (0, 0, 0));
-    for ends in [2, 0] {
+    for _ in 0..2 {
         chaos.watch_reads_of("spans/received_hour");
         let found = world.engine.trace_spans(trace).await.unwrap();
         assert_eq!((found.batch.num_rows(), found.stats.files_total, found.stats.files_scanned), (2, 3, 2));
-        assert_eq!((found.stats.data_requests, chaos.watched_reads()), (2, ends + 2));
+        assert_eq!((found.stats.data_requests, chaos.watched_reads()), (2, 2));
         assert!(found.stats.data_bytes > 0 && found.partial.is_empty());
     }
     chaos.watch_reads_of("index/");

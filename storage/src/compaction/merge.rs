@@ -159,6 +159,7 @@ fn new_file(path: &str, inputs: &[DataFile], metadata: &ParquetMetaData, publish
     NewFile {
         file,
         content_hash: published.content_hash,
+        end: published.end,
         received_range: range_of(metadata, col::RECEIVED),
         duration_range: range_of(metadata, col::DURATION),
     }

@@ -13,6 +13,7 @@ use super::parts::Source;
 use super::tail::{Identity, Tail};
 use super::{BLOCK_ROWS, Indexes};
 use crate::damage::open_whole;
+use crate::parquet::end::end_of;
 use crate::place::Place;
 use crate::schema::memory_schema;
 use crate::{DataFile, Result, StorageError};
@@ -29,7 +30,8 @@ impl Indexes {
         let identity = Identity { content_hash: hash, size_bytes: file.size_bytes };
         let read = std::panic::catch_unwind(|| row_groups(&bytes, identity));
         let parts = read.unwrap_or_else(|_| Err(damaged(&path, "reading it failed")))?;
-        self.put(&file.path, |to, temporary| merge::merge(&parts, identity, to, temporary))
+        let end = end_of(&bytes, &path)?;
+        self.put(&file.path, &end, |to, temporary| merge::merge(&parts, identity, to, temporary))
     }
 }
 

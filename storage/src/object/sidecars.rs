@@ -8,7 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
+
 use super::Remote;
+use super::kept_end::{TRAILER_BYTES, Trailer};
 use crate::Result;
 use crate::fs::{Fs, TEMPORARY_SUFFIX, parent};
 use crate::index;
@@ -79,9 +82,35 @@ impl Sidecars {
         format!("{}/{name}", index::FOLDER)
     }
 
-    /// Bytes of the copy of `name` (`<hour>/<file>`), which is fetched when it is not there.
+    /// Bytes of the sidecar `name` (`<hour>/<file>`), which is fetched when there is no copy of it.
     pub(crate) fn size(&self, name: &str) -> Result<u64> {
-        self.with(name, |path| Ok(self.fs.size(path)?.unwrap_or(0)))
+        self.with(name, |path| {
+            let size = self.fs.size(path)?.unwrap_or(0);
+            Ok(self.trailer(path, size)?.and_then(|trailer| trailer.start(size)).unwrap_or(size))
+        })
+    }
+
+    /// The end of the data file of `name`, as it was kept; `None` when it was not, or is damaged.
+    pub(crate) fn kept_end(&self, name: &str) -> Result<Option<Bytes>> {
+        self.with(name, |path| {
+            let size = self.fs.size(path)?.unwrap_or(0);
+            let kept = self.trailer(path, size)?.and_then(|trailer| Some((trailer, trailer.start(size)?)));
+            let Some((trailer, start)) = kept else {
+                return Ok(None);
+            };
+            let mut end = vec![0; trailer.length()];
+            self.fs.read_exact_at(path, start, &mut end)?;
+            Ok((!end.is_empty() && trailer.fits(&end)).then(|| end.into()))
+        })
+    }
+
+    fn trailer(&self, path: &Path, size: u64) -> Result<Option<Trailer>> {
+        let Some(at) = size.checked_sub(TRAILER_BYTES as u64) else {
+            return Ok(None);
+        };
+        let mut last = [0; TRAILER_BYTES];
+        self.fs.read_exact_at(path, at, &mut last)?;
+        Ok(Trailer::of(&last, size))
     }
 
     /// Reads a piece of `name`, which is fetched when it is not there.

@@ -151,6 +151,43 @@ async fn copies_of_sidecars_stay_within_their_limit() {
     .await;
 }
 
+/// Scenario: sidecars with an end of a data file behind them, with an empty one, with a damaged one, and of a version that kept none.
+/// Guarantees: the sidecar has its own bytes only, an end that is whole is given back, and any other is none; one request for both.
+#[tokio::test]
+async fn ends_are_kept_behind_sidecars() {
+    let store = remote(&Chaos::new(Arc::new(InMemory::new()), 3, 0));
+    let folder = tempfile::tempdir().unwrap();
+    blocking(move || {
+        let with = |end: &[u8]| {
+            let mut bytes = b"a sidecar".to_vec();
+            super::write_end(end, &mut bytes).unwrap();
+            bytes
+        };
+        let mut damaged = with(b"an end");
+        damaged[10] ^= 1;
+        let mut too_long = with(b"an end");
+        let at = too_long.len() - 16;
+        too_long[at] = 100;
+        let cases = [
+            ("whole", with(b"an end"), 9, Some(&b"an end"[..])),
+            ("empty", with(b""), 9, None),
+            ("damaged", damaged, 9, None),
+            ("too-long", too_long, 39, None),
+            ("earlier", b"a sidecar".to_vec(), 9, None),
+            ("longer-earlier", vec![7; 100], 100, None),
+        ];
+        let cache = Sidecars::open(&Fs::default(), Arc::clone(&store), folder.path(), 10_000).unwrap();
+        for (name, bytes, size, end) in cases {
+            store.put(&format!("index/{name}"), bytes).unwrap();
+            let before = store.traffic().gets;
+            assert_eq!(cache.size(name).unwrap(), size, "{name}");
+            assert_eq!(cache.kept_end(name).unwrap().as_deref(), end, "{name}");
+            assert_eq!(store.traffic().gets, before + 1, "{name}");
+        }
+    })
+    .await;
+}
+
 /// Scenario: addresses of stores, right and wrong.
 /// Guarantees: bucket and prefix are found, and what could leave the prefix is refused; no secret shows in debug output.
 #[test]

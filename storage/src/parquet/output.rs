@@ -3,6 +3,7 @@
 
 use std::io::{self, Write};
 
+use bytes::Bytes;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::Result;
@@ -20,12 +21,14 @@ pub(crate) struct Output {
 }
 
 /// A file that is on disk, or in the store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Published {
     /// Its size.
     pub(crate) bytes: u64,
     /// xxh3-128 of its bytes.
     pub(crate) content_hash: u128,
+    /// Its end, if it is in the store: see [`Place::end_of`].
+    pub(crate) end: Bytes,
 }
 
 impl Output {
@@ -49,11 +52,12 @@ impl Output {
             self.file.sync_all()?;
         }
         hit(Point::FileSynced)?;
+        let end = self.place.end_of(&self.path);
         self.place.publish(&self.path, self.bytes)?;
         hit(Point::FileRenamed)?;
         self.place.sync_name(&self.path)?;
         hit(Point::FileReady)?;
-        Ok(Published { bytes: self.bytes, content_hash: self.hash.digest128() })
+        Ok(Published { bytes: self.bytes, content_hash: self.hash.digest128(), end })
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
+use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 
 use super::output::Output;
@@ -26,6 +27,8 @@ pub(crate) struct NewFile {
     pub(crate) file: DataFile,
     /// xxh3-128 of its bytes.
     pub(crate) content_hash: u128,
+    /// Its end, if it is in a store.
+    pub(crate) end: Bytes,
     /// Bounds of the time of reception.
     pub(crate) received_range: Range,
     /// Bounds of the duration.
@@ -74,7 +77,8 @@ fn try_write(place: &Place, path: &str, hour: &str, batches: &[&Buffered]) -> Re
         received_hour: hour.to_owned(),
         content_hash: Some(content_hash),
     };
-    let new = NewFile { file, content_hash, received_range: ranges.received, duration_range: ranges.duration };
+    let (received_range, duration_range) = (ranges.received, ranges.duration);
+    let new = NewFile { file, content_hash, end: published.end, received_range, duration_range };
     Ok((new, index))
 }
 

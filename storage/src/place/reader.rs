@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Place;
+use crate::index::Indexes;
 use crate::object::Remote;
 
 /// What reading took.
@@ -22,11 +23,14 @@ pub struct ReadCost {
 
 /// Opens the data files of a snapshot, wherever they are.
 #[derive(Debug, Clone)]
-pub struct DataFiles(Place);
+pub struct DataFiles {
+    place: Place,
+    indexes: Indexes,
+}
 
 impl DataFiles {
-    pub(crate) fn new(place: Place) -> Self {
-        Self(place)
+    pub(crate) fn new(place: Place, indexes: Indexes) -> Self {
+        Self { place, indexes }
     }
 
     /// The file at `path` below the table's folder. A file of a store is believed to have `size_bytes`, as the log says, and
@@ -35,25 +39,25 @@ impl DataFiles {
     /// # Errors
     /// What the operating system answers.
     pub fn open(&self, path: &str, size_bytes: u64) -> io::Result<DataReader> {
-        match self.0.store() {
-            None => Ok(DataReader(Origin::File(Arc::new(File::open(self.0.dir().join(path))?)))),
+        match self.place.store() {
+            None => Ok(DataReader(Origin::File(Arc::new(File::open(self.place.dir().join(path))?)))),
             Some(remote) => {
-                let (remote, object) = (Arc::clone(remote), Place::object(path));
-                Ok(DataReader(Origin::Object { remote, object, size_bytes }))
+                let (remote, object, path) = (Arc::clone(remote), Place::object(path), path.to_owned());
+                Ok(DataReader(Origin::Object { remote, object, size_bytes, indexes: self.indexes.clone(), path }))
             }
         }
     }
 
     /// Whether reading a file costs requests to a store.
     pub fn is_remote(&self) -> bool {
-        self.0.is_remote()
+        self.place.is_remote()
     }
 }
 
 #[derive(Debug, Clone)]
 enum Origin {
     File(Arc<File>),
-    Object { remote: Arc<Remote>, object: String, size_bytes: u64 },
+    Object { remote: Arc<Remote>, object: String, size_bytes: u64, indexes: Indexes, path: String },
 }
 
 /// A data file's bytes, read by position so that any number of readers share it. Its calls block.
@@ -72,6 +76,14 @@ impl DataReader {
     /// Whether each read is a request to a store, so that few large ones are better than many small ones.
     pub fn is_remote(&self) -> bool {
         matches!(self.0, Origin::Object { .. })
+    }
+
+    /// The end of the file, page indexes and footer, when it lies in a store and was kept beside its index: it costs no request then.
+    pub fn kept_end(&self) -> Option<Bytes> {
+        match &self.0 {
+            Origin::File(_) => None,
+            Origin::Object { indexes, path, .. } => indexes.kept_end(path),
+        }
     }
 
     /// The `length` bytes from `start`.

@@ -98,7 +98,8 @@ fn write(
         received_hour: received_hour.to_owned(),
         content_hash: Some(content_hash),
     };
-    let new = NewFile { file, content_hash, received_range: ranges.received, duration_range: ranges.duration };
+    let (received_range, duration_range) = (ranges.received, ranges.duration);
+    let new = NewFile { file, content_hash, end: published.end, received_range, duration_range };
     if let Err(error) = indexes.write(&new, index) {
         tracing::warn!(path, %error, "a file is committed without its index");
     }

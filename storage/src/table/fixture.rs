@@ -80,7 +80,8 @@ fn file(name: FileName, at: UnixNanos) -> NewFile {
         received_hour: hour,
         content_hash: Some(7),
     };
-    NewFile { file, content_hash: 7, received_range: Some((at.0, at.0)), duration_range: Some((0, 1)) }
+    let (received_range, duration_range) = (Some((at.0, at.0)), Some((0, 1)));
+    NewFile { file, content_hash: 7, end: bytes::Bytes::new(), received_range, duration_range }
 }
 
 fn put(table_dir: &Path, file: &DataFile) -> Result<()> {

@@ -103,7 +103,8 @@ async fn sidecars_merge_and_strays_go() {
         content_hash: Some(6),
         ..inputs[0].clone()
     };
-    let target = NewFile { file: both.clone(), content_hash: 6, received_range: None, duration_range: None };
+    let end = bytes::Bytes::new();
+    let target = NewFile { file: both.clone(), content_hash: 6, end, received_range: None, duration_range: None };
     let parts = inputs.iter().map(|file| Part::File((*file).clone()));
     snapshot.indexes.merge(parts.collect(), &target).unwrap();
     for seed in 1..=2 {

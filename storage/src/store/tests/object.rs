@@ -13,7 +13,7 @@ use home::{Cloud, found_in};
 
 /// Scenario: requests, flushes, merges, an hour that passes, old spans let go, files vacuumed; then the server's disk is lost and another one
 /// opens the table on an empty folder.
-/// Guarantees: everything is found once at each step; the store holds the listed files, their sidecars and the log, nothing else; nothing of the
+/// Guarantees: everything is found once at each step; flushed and merged files have their ends kept; the store holds the listed files, their sidecars and the log, nothing else; nothing of the
 /// table lies on the disk.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_whole_life_of_a_table_in_a_store() {
@@ -34,6 +34,7 @@ async fn the_whole_life_of_a_table_in_a_store() {
     store.vacuum().await;
     assert!(store.snapshot().files.len() < 12 && store.status().compaction.runs > 0);
     assert_eq!(found_in(&store).await, all());
+    cloud.check_kept_ends(&store).await;
     eventually_async(|| cloud.holds_only(&store)).await;
     assert!(store.verify().await.unwrap().damaged.is_empty());
     store.close().await.unwrap();

@@ -9,6 +9,7 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader};
 
 use crate::clock::ManualClock;
 use crate::fs::Fs;
@@ -85,6 +86,20 @@ impl Cloud {
         let middle = bytes.len() / 2;
         bytes[middle] ^= 0x40;
         self.memory.put(&path, bytes.into()).await.unwrap();
+    }
+
+    /// Checks that the kept end of each file is its own and has all that a reader needs before the rows.
+    pub(super) async fn check_kept_ends(&self, store: &Store) {
+        let snapshot = store.snapshot();
+        for file in snapshot.files.iter() {
+            let (data, path, size) = (snapshot.data.clone(), file.path.clone(), file.size_bytes);
+            let kept = tokio::task::spawn_blocking(move || data.open(&path, size).unwrap().kept_end());
+            let kept = kept.await.unwrap().unwrap_or_else(|| panic!("{} has no kept end", file.path));
+            let name = Self::path(&format!("spans/{}", file.path));
+            assert!(self.memory.get(&name).await.unwrap().bytes().await.unwrap().ends_with(&kept));
+            let mut footer = ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Required);
+            footer.try_parse_sized(&kept, size).unwrap();
+        }
     }
 
     /// Whether data files and sidecars in the store are those that the list names.
