@@ -119,7 +119,10 @@ impl State {
                 let kept = tracked.objective.window.longest();
                 tracked.counters.iter_mut().for_each(|counter| counter.maintain(now, kept));
             }
-            slo::kept::maintain(&mut self.kept, now, self.config.retention);
+            // Until then nobody knows which of them an objective with a longer window will read.
+            if self.objectives_known {
+                slo::kept::maintain(&mut self.kept, now, self.config.retention);
+            }
         }
     }
 

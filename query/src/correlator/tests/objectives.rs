@@ -184,3 +184,22 @@ fn the_longest_memory_is_kept() {
         assert!(!rig.engine.state().wants_rebuild);
     }
 }
+
+/// Scenario: a year's budget, kept over a stop of a hundred days; the engine ticks before anybody says which objectives there are.
+/// Guarantees: the year still has its calls, although cells and budgets that nobody reads are kept for 28 days.
+#[test]
+fn a_years_budget_survives_a_late_list_of_objectives() {
+    let year = "{duration: 1Y, calendar: {startTime: 2023-11-01, timeZone: UTC}}";
+    let before = rig(EngineConfig::default());
+    before.engine.set_slos(&[of_shop("year", year, "")]);
+    before.calls(1, "shop", 20, 10);
+    let after = rig(EngineConfig::default());
+    after.engine.state().kept = before.engine.state().counters();
+    after.pass(100 * 86_400);
+    after.engine.set_slos(&[of_shop("year", year, "")]);
+    let slo = after.slo("year");
+    assert_eq!((slo.good, slo.bad), (20, 10));
+    after.engine.set_slos(&[]);
+    after.pass(10);
+    assert_eq!(after.engine.state().kept.len(), 0, "what nobody reads and is that old goes");
+}
