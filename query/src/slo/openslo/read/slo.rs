@@ -136,14 +136,13 @@ fn read_start(text: &str) -> Option<NaiveDateTime> {
 }
 
 fn goals(spec: &mut Fields<'_>) -> Option<Vec<Goal>> {
-    let line = spec.line();
     let listed = spec.need("objectives", "write `objectives: [{target: 0.99}]`")?;
     let Node::List(list) = listed.value else {
         spec.fault(listed.line, format!("objectives must be a list, not {}", listed.value.what()));
         return None;
     };
     if list.is_empty() {
-        spec.fault(if listed.line > 0 { listed.line } else { line }, "spec.objectives is empty");
+        spec.fault(listed.line, "spec.objectives is empty");
     }
     Some(list.into_iter().filter_map(|item| spec.item(item, "objective").and_then(goal)).collect())
 }
