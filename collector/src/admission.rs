@@ -1,4 +1,7 @@
-//! The byte budget of all requests in work: taken before a body is read or inflated, given back once it is answered.
+//! The byte budget of all requests in work: taken as a body comes in, before it is inflated, and given back once it is answered.
+//!
+//! A body that says how long it is must find room for all of it before it is read, and holds no more than what came: whoever
+//! announces much and sends nothing takes nothing from the others.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +26,12 @@ impl Admission {
         Share { admission: Arc::clone(self), permit: None, unused: 0 }
     }
 
+    async fn acquire(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let permits = u32::try_from(bytes).ok()?;
+        let acquire = Arc::clone(&self.bytes).acquire_many_owned(permits);
+        tokio::time::timeout(self.wait, acquire).await.ok()?.ok()
+    }
+
     /// Bytes taken now.
     pub(crate) fn inflight_bytes(&self) -> usize {
         self.bytes_max.saturating_sub(self.bytes.available_permits())
@@ -39,21 +48,26 @@ pub(crate) struct Share {
 }
 
 impl Share {
+    /// Whether there is room for `bytes` more, after waiting for others to finish if need be. Takes nothing.
+    pub(crate) async fn finds_room(&self, bytes: usize) -> bool {
+        let missing = bytes.saturating_sub(self.unused);
+        missing == 0 || self.admission.acquire(missing).await.is_some()
+    }
+
     /// Takes `bytes` ahead of their use, waiting for others to finish if need be; false when the wait was in vain.
     pub(crate) async fn prepare(&mut self, bytes: usize) -> bool {
         let missing = bytes.saturating_sub(self.unused);
-        let Ok(permits) = u32::try_from(missing) else { return false };
-        if permits == 0 {
+        if missing == 0 {
             return true;
         }
-        let acquire = Arc::clone(&self.admission.bytes).acquire_many_owned(permits);
-        match tokio::time::timeout(self.admission.wait, acquire).await {
-            Ok(Ok(permit)) => {
-                self.add(permit, missing);
-                true
-            }
-            Ok(Err(_)) | Err(_) => false,
-        }
+        let Some(permit) = self.admission.acquire(missing).await else { return false };
+        self.add(permit, missing);
+        true
+    }
+
+    /// Spends `bytes`, waiting for others to finish if need be; false when the wait was in vain.
+    pub(crate) async fn spend(&mut self, bytes: usize) -> bool {
+        self.try_spend(bytes) || self.prepare(bytes).await && self.try_spend(bytes)
     }
 
     /// Spends `bytes` without waiting.
@@ -91,10 +105,12 @@ mod tests {
         let (mut first, mut second) = (admission.share(), admission.share());
         assert!(first.prepare(60).await && first.prepare(80).await && first.try_spend(80));
         assert_eq!(admission.inflight_bytes(), 80);
-        assert!(!second.prepare(21).await && !second.try_spend(21));
-        assert!(second.try_spend(20));
+        assert!(!second.finds_room(21).await && !second.prepare(21).await && !second.try_spend(21));
+        assert!(second.finds_room(20).await);
+        assert_eq!(admission.inflight_bytes(), 80, "looking takes nothing");
+        assert!(second.try_spend(20) && !second.spend(1).await);
         drop(first);
-        assert!(second.prepare(80).await);
+        assert!(second.spend(50).await && second.prepare(30).await);
         assert_eq!(admission.inflight_bytes(), 100);
         drop(second);
         assert_eq!(admission.inflight_bytes(), 0);

@@ -22,6 +22,8 @@ pub struct CollectorConfig {
     pub admission_wait: Duration,
     /// How long a connection may take for a TLS handshake, for its first byte and for a request's head, and may pause within a body.
     pub read_timeout: Duration,
+    /// Bytes a second that a body must bring over each `read_timeout`, or its end; a slower one is refused for now.
+    pub body_rate_min: usize,
     /// How long a body may take in all.
     pub body_timeout: Duration,
     /// Connections per listener; more are closed at once.
@@ -41,6 +43,7 @@ impl Default for CollectorConfig {
             inflight_bytes_max: 256 << 20,
             admission_wait: Duration::from_millis(100),
             read_timeout: Duration::from_secs(10),
+            body_rate_min: 16 << 10,
             body_timeout: Duration::from_secs(120),
             connections_max: 4096,
             connection_age_max: Duration::from_secs(1800),
@@ -50,6 +53,12 @@ impl Default for CollectorConfig {
 }
 
 impl CollectorConfig {
+    /// What a body must bring in each `read_timeout`: at least a byte.
+    pub(crate) fn stretch_bytes_min(&self) -> usize {
+        let millis = usize::try_from(self.read_timeout.as_millis()).unwrap_or(usize::MAX);
+        (self.body_rate_min.saturating_mul(millis) / 1000).max(1)
+    }
+
     /// Everything that is wrong with the settings: key, value and rule, one sentence each.
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();

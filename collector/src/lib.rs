@@ -1,6 +1,6 @@
 //! OTLP in: from a socket to the store.
 //!
-//! A request's journey: `access` lets it in, `admission` gives it a share of the byte budget, `otlp::{grpc,http}` read its body within that
+//! A request's journey: `access` lets it in, `admission` has it pay for its bytes from a budget, `otlp::{grpc,http}` read its body within that
 //! share, `otlp::export` inflates it and has [`decode`] turn it into a [`daytwo_storage::SpanBatch`] span by span, `Store::append`
 //! makes it durable, and only then is it answered. `otlp::status` maps every refusal to gRPC and HTTP in one place.
 //!

@@ -23,6 +23,7 @@ mod client;
 mod grpc;
 mod http;
 mod overload;
+mod slow;
 mod tls;
 mod tokens;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body::Body;
 use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -10,8 +10,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::status::{Refusal, Shed};
 use crate::admission::Share;
 
-/// How much is taken from the budget at a time when a body does not say how long it is.
-const STEP_BYTES: usize = 256 << 10;
+/// A body whose length is known gets this much memory at once, which holds most of them whole; a longer one doubles it as it comes.
+const AHEAD_BYTES: usize = 512 << 10;
 
 /// How long the rest of a refused body is read and thrown away, so that the client gets to read its answer.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -21,8 +21,10 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) struct BodyLimits {
     /// Longest body.
     pub(crate) bytes_max: usize,
-    /// Longest pause between two pieces.
-    pub(crate) pause_max: Duration,
+    /// In every stretch of this length `stretch_bytes_min` have to come, or the end.
+    pub(crate) stretch: Duration,
+    /// At least 1, so that no pause is longer than a stretch.
+    pub(crate) stretch_bytes_min: usize,
     /// Longest time for all of it.
     pub(crate) time_max: Duration,
 }
@@ -31,7 +33,7 @@ pub(crate) struct BodyLimits {
 #[derive(Debug, Default)]
 pub(crate) struct Collected {
     first: Bytes,
-    joined: BytesMut,
+    joined: Vec<u8>,
 }
 
 impl Collected {
@@ -51,19 +53,72 @@ impl Collected {
             return;
         }
         if self.joined.is_empty() {
-            self.joined.reserve(expected.max(self.first.len().saturating_add(piece.len())));
+            self.reserve(self.first.len().saturating_add(piece.len()), expected);
             self.joined.extend_from_slice(&self.first);
         }
+        self.reserve(piece.len(), expected);
         self.joined.extend_from_slice(&piece);
     }
 
+    /// Makes room for `bytes` more, and for what is likely to follow: not for all that was announced.
+    fn reserve(&mut self, bytes: usize, expected: usize) {
+        let held = self.joined.len();
+        if bytes > self.joined.capacity().saturating_sub(held) {
+            let ahead = match expected.saturating_sub(held) {
+                0 => held,
+                rest => held.max(AHEAD_BYTES).min(rest),
+            };
+            self.joined.reserve_exact(bytes.max(ahead));
+        }
+    }
+
     pub(crate) fn into_bytes(self) -> Bytes {
-        if self.joined.is_empty() { self.first } else { self.joined.freeze() }
+        if self.joined.is_empty() { self.first } else { Bytes::from(self.joined) }
     }
 }
 
-/// Reads `body` to its end. `length_of` tells its whole length as soon as the pieces so far show it; the budget is
-/// taken for all of it then, and step by step before.
+/// How fast a body comes.
+#[derive(Debug)]
+struct Pace {
+    limits: BodyLimits,
+    end: Instant,
+    stretch_end: Instant,
+    /// Bytes that the stretch still wants.
+    wanted: usize,
+}
+
+impl Pace {
+    fn begin(limits: BodyLimits, now: Instant) -> Self {
+        let mut pace = Self { limits, end: later(now, limits.time_max), stretch_end: now, wanted: 0 };
+        pace.begin_stretch(now);
+        pace
+    }
+
+    fn begin_stretch(&mut self, now: Instant) {
+        self.stretch_end = later(now, self.limits.stretch);
+        self.wanted = self.limits.stretch_bytes_min;
+    }
+
+    /// Until when the next piece has to come.
+    fn deadline(&self) -> Instant {
+        self.stretch_end.min(self.end)
+    }
+
+    /// Counts a piece that has come; with enough of them the next stretch begins.
+    fn came(&mut self, bytes: usize, now: Instant) {
+        self.wanted = self.wanted.saturating_sub(bytes);
+        if self.wanted == 0 {
+            self.begin_stretch(now);
+        }
+    }
+}
+
+fn later(now: Instant, by: Duration) -> Instant {
+    now.checked_add(by).unwrap_or(now)
+}
+
+/// Reads `body` to its end. `length_of` tells its whole length as soon as the pieces so far show it; there must be room in the
+/// budget for all of it then, and what is taken is what comes.
 pub(crate) async fn read<B>(
     body: &mut B,
     limits: BodyLimits,
@@ -75,8 +130,7 @@ where
     B::Error: std::fmt::Display,
 {
     let too_large = Refusal::TooLarge { bytes_max: limits.bytes_max };
-    let started = Instant::now();
-    let deadline = started.checked_add(limits.time_max).unwrap_or(started);
+    let mut pace = Pace::begin(limits, Instant::now());
     let mut collected = Collected::default();
     let mut expected = 0;
     loop {
@@ -85,16 +139,16 @@ where
             if expected > limits.bytes_max {
                 return Err(too_large);
             }
-            if !share.prepare(expected.saturating_sub(collected.len())).await {
+            if !share.finds_room(expected.saturating_sub(collected.len())).await {
                 return Err(Refusal::no_room());
             }
         }
-        let Some(piece) = next_piece(body, limits, deadline).await? else { break };
+        let Some(piece) = next_piece(body, pace.deadline()).await? else { break };
+        pace.came(piece.len(), Instant::now());
         if collected.len().saturating_add(piece.len()) > limits.bytes_max {
             return Err(too_large);
         }
-        let step = piece.len().max(STEP_BYTES);
-        if !(share.try_spend(piece.len()) || share.prepare(step).await && share.try_spend(piece.len())) {
+        if !share.spend(piece.len()).await {
             return Err(Refusal::no_room());
         }
         collected.push(piece, expected);
@@ -102,17 +156,14 @@ where
     Ok(collected.into_bytes())
 }
 
-async fn next_piece<B>(body: &mut B, limits: BodyLimits, deadline: Instant) -> Result<Option<Bytes>, Refusal>
+async fn next_piece<B>(body: &mut B, deadline: Instant) -> Result<Option<Bytes>, Refusal>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: std::fmt::Display,
 {
     loop {
-        let frame = match timeout_at(deadline, timeout(limits.pause_max, body.frame())).await {
-            Ok(Ok(frame)) => frame,
-            Ok(Err(_)) | Err(_) => {
-                return Err(Refusal::Shed(Shed::SlowBody, "the body came too slowly; send it again".to_owned()));
-            }
+        let Ok(frame) = timeout_at(deadline, body.frame()).await else {
+            return Err(Refusal::Shed(Shed::SlowBody, "the body came too slowly; send it again".to_owned()));
         };
         match frame {
             None => return Ok(None),
@@ -141,4 +192,56 @@ where
         }
     };
     timeout(DRAIN_TIMEOUT, pieces).await.unwrap_or_default();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: BodyLimits = BodyLimits {
+        bytes_max: 1 << 20,
+        stretch: Duration::from_secs(10),
+        stretch_bytes_min: 100,
+        time_max: Duration::from_secs(60),
+    };
+
+    fn second(start: Instant, seconds: u64) -> Instant {
+        start.checked_add(Duration::from_secs(seconds)).unwrap()
+    }
+
+    /// Scenario: a body that brings a stretch's bytes at once and then one byte a second, and one at the least pace.
+    /// Guarantees: the first has until the end of the stretch that brought too little, the second until the time for all of it.
+    #[test]
+    fn every_stretch_counts_by_itself() {
+        let start = Instant::now();
+        let mut pace = Pace::begin(LIMITS, start);
+        assert_eq!(pace.deadline(), second(start, 10));
+        pace.came(1000, second(start, 2));
+        for n in 3..12 {
+            pace.came(1, second(start, n));
+        }
+        assert_eq!(pace.deadline(), second(start, 12), "what came before the stretch does not help");
+        let mut pace = Pace::begin(LIMITS, start);
+        for n in 0..60 {
+            pace.came(10, second(start, n));
+            assert!(pace.deadline() > second(start, n), "{n}");
+        }
+        assert_eq!(pace.deadline(), second(start, 60));
+    }
+
+    /// Scenario: bodies of a known and of an unknown length, in pieces of 16 KiB.
+    /// Guarantees: memory is there for twice what came at most (or half a MiB), never for what was announced alone.
+    #[test]
+    fn announced_bytes_cost_no_memory() {
+        for expected in [0, 3 << 20, 64 << 20] {
+            let mut collected = Collected::default();
+            for n in 1..=(3 << 20) / (16 << 10) {
+                collected.push(Bytes::from(vec![0; 16 << 10]), expected);
+                let came = n * (16 << 10);
+                assert_eq!(collected.len(), came);
+                assert!(collected.joined.capacity() <= (2 * came).max(AHEAD_BYTES + came), "{came} of {expected}");
+            }
+            assert!(expected != 3 << 20 || collected.joined.capacity() == expected);
+        }
+    }
 }

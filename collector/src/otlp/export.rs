@@ -129,7 +129,12 @@ impl Ingest {
 
     /// Limits of reading a body of up to `bytes_max`.
     pub(crate) fn body_limits(&self, bytes_max: usize) -> BodyLimits {
-        BodyLimits { bytes_max, pause_max: self.config.read_timeout, time_max: self.config.body_timeout }
+        BodyLimits {
+            bytes_max,
+            stretch: self.config.read_timeout,
+            stretch_bytes_min: self.config.stretch_bytes_min(),
+            time_max: self.config.body_timeout,
+        }
     }
 
     /// Whether a request shows what it must.

@@ -1,7 +1,7 @@
 //! OTLP/HTTP through hyper's client, and through a bare socket where the client is too polite.
 
 use ::http::{HeaderMap, Method, StatusCode};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tonic_types::pb;
 
@@ -176,7 +176,7 @@ async fn a_connection_stays_in_step() {
 }
 
 /// Reads one answer with a content length; gives back its status code and body.
-pub(super) async fn read_answer(stream: &mut TcpStream) -> (String, String) {
+pub(super) async fn read_answer(stream: &mut (impl AsyncRead + Unpin)) -> (String, String) {
     let mut bytes = Vec::new();
     loop {
         let text = String::from_utf8_lossy(&bytes).into_owned();
