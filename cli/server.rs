@@ -86,7 +86,8 @@ impl Server {
         let access = Access::open(&config.collector.access(), &reader)?;
         let store = store::open(config, Arc::clone(&clock)).await?;
         let settings = config.collector.settings();
-        let collector = Collector::bind(settings, access, Arc::clone(&store), Arc::clone(&clock)).await?;
+        let collector =
+            Collector::bind(settings, access, Arc::clone(&store), Arc::clone(&clock), rand::random()).await?;
         let addresses = Addresses { grpc: collector.grpc_addr(), http: collector.http_addr(), web: web_addr };
         let correlator = Correlator::new(config.engine.settings(), Arc::clone(&clock));
         correlator.keep_declared_in(store.document(DECLARED_FILE, DECLARED_BYTES_MAX))?;

@@ -17,7 +17,7 @@ fn bucket(config: &Config) -> Result<Option<Bucket>, Failure> {
 
 /// For a server.
 pub(super) async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<Store>, Failure> {
-    let (settings, replay) = (config.storage.settings(), Arc::new(OtlpReplay));
+    let (settings, replay) = (config.storage.settings(), Arc::new(OtlpReplay::seeded(rand::random())));
     Ok(match bucket(config)? {
         None => Store::open(settings, clock, replay).await?,
         Some(bucket) => Store::open_in(&bucket, settings, clock, replay).await?,
@@ -26,7 +26,7 @@ pub(super) async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<S
 
 /// For a command that only looks.
 pub(super) async fn open_read_only(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<Store>, Failure> {
-    let (settings, replay) = (config.storage.settings(), Arc::new(OtlpReplay));
+    let (settings, replay) = (config.storage.settings(), Arc::new(OtlpReplay::seeded(rand::random())));
     Ok(match bucket(config)? {
         None => Store::open_read_only(settings, clock, replay).await?,
         Some(bucket) => Store::open_read_only_in(&bucket, settings, clock, replay).await?,

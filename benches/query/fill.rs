@@ -68,7 +68,7 @@ pub(crate) async fn open(dir: &Path, clock: &Arc<CorpusClock>) -> Result<Arc<Sto
     let vacuum_after = Duration::ZERO;
     let config =
         StorageConfig { data_dir, dedup_window, flush_interval, retention, vacuum_after, ..StorageConfig::default() };
-    Ok(Store::open(config, Arc::clone(clock) as Arc<dyn Clock>, Arc::new(OtlpReplay)).await?)
+    Ok(Store::open(config, Arc::clone(clock) as Arc<dyn Clock>, Arc::new(OtlpReplay::default())).await?)
 }
 
 /// Brings the store to the wanted number of spans, unless it has them already, lets their hours end and waits until merges are over.

@@ -413,7 +413,7 @@ pub(super) const KEYS: &[(&str, &str, &str)] = &[
     (
         "collector",
         "inflight_bytes_max",
-        "Bytes of all export requests in work; past it requests are refused as retryable. At least twice request_bytes_max.\nRaise it for larger bursts, at the price of memory.",
+        "Bytes of all export requests in work: received, decompressed and decoded. Past it requests are refused as retryable. At least twice request_bytes_max.\nRaise it for larger bursts, at the price of memory.",
     ),
     ("collector", "connections_max", "Connections per receiver; more are closed at once."),
     (

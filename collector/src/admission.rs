@@ -84,6 +84,12 @@ impl Share {
         true
     }
 
+    /// What it could still spend if there were no other request: more can never be had.
+    pub(crate) fn most(&self) -> usize {
+        let taken = self.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        self.admission.bytes_max.saturating_sub(taken.saturating_sub(self.unused))
+    }
+
     fn add(&mut self, permit: OwnedSemaphorePermit, bytes: usize) {
         self.unused = self.unused.saturating_add(bytes);
         match &mut self.permit {
@@ -106,6 +112,7 @@ mod tests {
         assert!(first.prepare(60).await && first.prepare(80).await && first.try_spend(80));
         assert_eq!(admission.inflight_bytes(), 80);
         assert!(!second.finds_room(21).await && !second.prepare(21).await && !second.try_spend(21));
+        assert_eq!((first.most(), second.most()), (20, 100));
         assert!(second.finds_room(20).await);
         assert_eq!(admission.inflight_bytes(), 80, "looking takes nothing");
         assert!(second.try_spend(20) && !second.spend(1).await);

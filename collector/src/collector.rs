@@ -11,7 +11,7 @@ use tracing::{info, warn};
 
 use crate::access::Access;
 use crate::error::{CollectorError, Result};
-use crate::otlp::export::{Ingest, Sink};
+use crate::otlp::export::{Ingest, Parts};
 use crate::server::{Protocol, serve};
 use crate::{CollectorConfig, IngestTelemetry};
 
@@ -23,7 +23,8 @@ const LAST_ANSWERS: Duration = Duration::from_millis(500);
 pub struct Collector;
 
 impl Collector {
-    /// Takes both addresses; nothing is accepted before [`BoundCollector::serve`].
+    /// Takes both addresses; nothing is accepted before [`BoundCollector::serve`]. `seed` is a random number that clients cannot
+    /// know: it keeps them from choosing attribute keys that are slow to tell apart.
     ///
     /// # Errors
     /// [`CollectorError::Config`] for settings out of range, [`CollectorError::Bind`] for an address that cannot be had.
@@ -32,23 +33,19 @@ impl Collector {
         access: Access,
         store: Arc<Store>,
         clock: Arc<dyn Clock>,
+        seed: u64,
     ) -> Result<BoundCollector> {
-        Self::bind_sink(config, access, store, clock).await
+        Self::bind_parts(config, Parts { access, sink: store, clock, seed }).await
     }
 
-    pub(crate) async fn bind_sink(
-        config: CollectorConfig,
-        access: Access,
-        sink: Arc<dyn Sink>,
-        clock: Arc<dyn Clock>,
-    ) -> Result<BoundCollector> {
+    pub(crate) async fn bind_parts(config: CollectorConfig, parts: Parts) -> Result<BoundCollector> {
         let problems = config.problems();
         if !problems.is_empty() {
             return Err(CollectorError::Config { problems });
         }
         let (grpc, grpc_addr) = listen(config.grpc_addr, "collector.grpc_addr").await?;
         let (http, http_addr) = listen(config.http_addr, "collector.http_addr").await?;
-        let ingest = Arc::new(Ingest::new(config, access, sink, clock));
+        let ingest = Arc::new(Ingest::new(config, parts));
         Ok(BoundCollector { grpc, grpc_addr, http, http_addr, ingest })
     }
 }

@@ -15,7 +15,7 @@ pub struct CollectorConfig {
     pub http_addr: SocketAddr,
     /// Largest body of a request, after decompression. Larger ones are refused for good: RESOURCE_EXHAUSTED, 413.
     pub request_bytes_max: usize,
-    /// Bytes of all requests in work at once, received and decompressed. Past it, requests are refused for now. Raising it
+    /// Bytes of all requests in work at once: received, decompressed and decoded. Past it, requests are refused for now. Raising it
     /// takes larger bursts at the price of memory. At least twice `request_bytes_max`.
     pub inflight_bytes_max: usize,
     /// How long a request waits for its share of that budget before it is refused.

@@ -1,7 +1,7 @@
 //! OTLP in: from a socket to the store.
 //!
-//! A request's journey: `access` lets it in, `admission` has it pay for its bytes from a budget, `otlp::{grpc,http}` read its body within that
-//! share, `otlp::export` inflates it and has [`decode`] turn it into a [`daytwo_storage::SpanBatch`] span by span, `Store::append`
+//! A request's journey: `access` lets it in, `admission` keeps the budget of bytes, `otlp::{grpc,http}` read its body within
+//! it, `otlp::export` inflates it and has [`decode`] turn it into a [`daytwo_storage::SpanBatch`] span by span, `Store::append`
 //! makes it durable, and only then is it answered. `otlp::status` maps every refusal to gRPC and HTTP in one place.
 //!
 //! OTLP types stop in this crate: what leaves it is Arrow.

@@ -79,7 +79,7 @@ async fn an_hour(requests: &Requests, per_flush: u64, keep_rows: u64) -> Result<
         ..StorageConfig::default()
     };
     let clock = Arc::new(ManualClock::at(RECEIVED));
-    let store = Store::open(config, Arc::clone(&clock) as Arc<dyn daytwo_storage::Clock>, Arc::new(OtlpReplay)).await?;
+    let store = Store::open(config, Arc::clone(&clock) as Arc<dyn daytwo_storage::Clock>, Arc::new(OtlpReplay::default())).await?;
     let (mut flush, mut compact) = (Duration::ZERO, Duration::ZERO);
     let (mut spans, mut waiting, mut flushes) = (0_u64, 0, 0);
     for body in &requests.bodies {
@@ -129,7 +129,7 @@ async fn open_a_month(minutes: u64) -> Result<(), BenchError> {
     let mut fastest = Duration::MAX;
     for _ in 0..3 {
         let began = Instant::now();
-        let store = Store::open(config.clone(), Arc::clone(&clock), Arc::new(OtlpReplay)).await?;
+        let store = Store::open(config.clone(), Arc::clone(&clock), Arc::new(OtlpReplay::default())).await?;
         fastest = fastest.min(began.elapsed());
         store.close().await?;
         drop(store);

@@ -60,5 +60,5 @@ async fn fill_and_open(requests: &Requests) -> Result<Replayed, BenchError> {
 }
 
 async fn open(config: &StorageConfig) -> Result<Arc<Store>, StorageError> {
-    Store::open(config.clone(), Arc::new(ManualClock::at(RECEIVED)), Arc::new(OtlpReplay)).await
+    Store::open(config.clone(), Arc::new(ManualClock::at(RECEIVED)), Arc::new(OtlpReplay::default())).await
 }

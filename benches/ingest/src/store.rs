@@ -24,7 +24,7 @@ pub(crate) fn run(bodies: &[Bytes]) -> Result<Done, BenchError> {
 async fn ingest(bodies: &[Bytes]) -> Result<Done, BenchError> {
     let folder = tempfile::tempdir().map_err(|source| BenchError::Io { action: "make a folder", source })?;
     let config = StorageConfig { data_dir: folder.path().join("data"), ..StorageConfig::default() };
-    let store = Store::open(config, Arc::new(ManualClock::at(RECEIVED)), Arc::new(OtlpReplay)).await?;
+    let store = Store::open(config, Arc::new(ManualClock::at(RECEIVED)), Arc::new(OtlpReplay::default())).await?;
     let mut done = Done { spans: append_all(&store, bodies).await?, ..Done::default() };
     store.flush().await?;
     done.written_bytes = store.status().file_bytes;

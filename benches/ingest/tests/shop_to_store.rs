@@ -26,10 +26,10 @@ async fn the_shop_arrives_whole() {
     let folder = tempfile::tempdir().unwrap();
     let clock = Arc::new(ManualClock::at(UnixNanos(i64::try_from(START).unwrap() + 3_600_000_000_000)));
     let config = StorageConfig { data_dir: folder.path().join("data"), ..StorageConfig::default() };
-    let store = Store::open(config, Arc::clone(&clock) as _, Arc::new(OtlpReplay)).await.unwrap();
+    let store = Store::open(config, Arc::clone(&clock) as _, Arc::new(OtlpReplay::default())).await.unwrap();
     let any = "127.0.0.1:0".parse().unwrap();
     let config = CollectorConfig { grpc_addr: any, http_addr: any, ..CollectorConfig::default() };
-    let collector = Collector::bind(config, Access::default(), Arc::clone(&store), clock).await.unwrap();
+    let collector = Collector::bind(config, Access::default(), Arc::clone(&store), clock, 7).await.unwrap();
     let endpoints = Endpoints::new(&collector.grpc_addr().to_string(), &collector.http_addr().to_string()).unwrap();
     let shutdown = CancellationToken::new();
     let serving = tokio::spawn(collector.serve(shutdown.clone()));

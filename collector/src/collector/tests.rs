@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::AccessConfig;
 use crate::access::testing::TestFiles;
-use crate::otlp::export::Appending;
+use crate::otlp::export::{Appending, Sink};
 
 mod client;
 mod grpc;
@@ -110,11 +110,16 @@ async fn start_with(config: CollectorConfig, access: Access) -> Running {
     let shelf = Arc::new(Shelf::default());
     let clock = Arc::new(ManualClock::at(UnixNanos(1_700_000_000_000_000_000)));
     let sink = Arc::clone(&shelf);
-    let bound = Collector::bind_sink(local(config), access, sink, clock).await.unwrap();
+    let bound = Collector::bind_parts(local(config), Parts { access, sink, clock, seed: 7 }).await.unwrap();
     let shutdown = CancellationToken::new();
     let (grpc, http, telemetry) = (bound.grpc_addr(), bound.http_addr(), bound.telemetry());
     let served = tokio::spawn(bound.serve(shutdown.clone()));
     Running { grpc, http, shelf, telemetry, shutdown, served }
+}
+
+fn parts() -> Parts {
+    let clock = Arc::new(ManualClock::default());
+    Parts { access: Access::default(), sink: Arc::new(Shelf::default()), clock, seed: 7 }
 }
 
 fn span(id: u64) -> Span {
@@ -158,15 +163,12 @@ async fn an_occupied_port_is_named() {
     for key in ["collector.grpc_addr", "collector.http_addr"] {
         let mut config = local(CollectorConfig::default());
         *(if key == "collector.grpc_addr" { &mut config.grpc_addr } else { &mut config.http_addr }) = addr;
-        let clock = Arc::new(ManualClock::default());
-        let error =
-            Collector::bind_sink(config, Access::default(), Arc::new(Shelf::default()), clock).await.unwrap_err();
+        let error = Collector::bind_parts(config, parts()).await.unwrap_err();
         let message = error.to_string();
         assert!(message.contains(&addr.to_string()) && message.contains(key), "{message}");
     }
     let config = CollectorConfig { inflight_bytes_max: 1, ..local(CollectorConfig::default()) };
-    let clock = Arc::new(ManualClock::default());
-    let error = Collector::bind_sink(config, Access::default(), Arc::new(Shelf::default()), clock).await.unwrap_err();
+    let error = Collector::bind_parts(config, parts()).await.unwrap_err();
     assert!(error.to_string().contains("collector.inflight_bytes_max"));
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use daytwo_storage::{
-    Clock, Committed, Frame, PayloadCompression, PayloadFormat, Pressure, SpanBatch, StorageError, Store,
+    Clock, Committed, Frame, PayloadCompression, PayloadFormat, Pressure, SpanBatch, StorageError, Store, UnixNanos,
 };
 use http::HeaderMap;
 use tokio::sync::Semaphore;
@@ -16,8 +16,8 @@ use tracing::{debug, error, warn};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::body::BodyLimits;
-use super::decode::{self, Decoded, Limits, Rejections};
-use super::inflate::inflate;
+use super::decode::{self, Decoded, Limits, Rejections, Room};
+use super::inflate::{InflateError, inflate};
 use super::status::{Refusal, Shed};
 use crate::CollectorConfig;
 use crate::access::Access;
@@ -27,8 +27,14 @@ use crate::telemetry::IngestTelemetry;
 /// Bodies up to this size are decoded where they were read: about 200 µs, less than a change of thread is worth.
 const INLINE_BYTES_MAX: usize = 128 << 10;
 
-/// The same for compressed bodies, which hold about eight times as much.
+/// Compressed bodies up to this size, which usually hold about eight times as much, are tried; those that hold more than the above
+/// are not, and begin again elsewhere.
 const INLINE_COMPRESSED_BYTES_MAX: usize = 16 << 10;
+
+/// Columns may take this many times the bytes of their body, and `EXPANSION_FREE_BYTES`. What SDKs send takes about as much as its
+/// body, a span of nothing but ids 10 times (so 250,000 of them are free), and the worst that was found, events of nothing, 15 times.
+const EXPANSION_MAX: usize = 8;
+const EXPANSION_FREE_BYTES: usize = 16 << 20;
 
 /// Where accepted spans go. The store, or a stand-in for tests of what a busy or failing store leads to.
 pub(crate) trait Sink: Send + Sync {
@@ -70,6 +76,15 @@ pub(crate) struct Answer {
     pub(crate) message: String,
 }
 
+/// What the receivers work with.
+pub(crate) struct Parts {
+    pub(crate) access: Access,
+    pub(crate) sink: Arc<dyn Sink>,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// A number that clients do not know.
+    pub(crate) seed: u64,
+}
+
 /// What both transports share.
 pub(crate) struct Ingest {
     sink: Arc<dyn Sink>,
@@ -88,7 +103,8 @@ pub(crate) struct Ingest {
 }
 
 impl Ingest {
-    pub(crate) fn new(config: CollectorConfig, access: Access, sink: Arc<dyn Sink>, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(config: CollectorConfig, parts: Parts) -> Self {
+        let Parts { access, sink, clock, seed } = parts;
         let admission = Arc::new(Admission::new(config.inflight_bytes_max, config.admission_wait));
         let telemetry = Arc::new(IngestTelemetry::new(Arc::clone(&admission), config.inflight_bytes_max));
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -97,7 +113,7 @@ impl Ingest {
             clock,
             config,
             access: Arc::new(access),
-            limits: Limits::default(),
+            limits: Limits { key_seed: seed, ..Limits::default() },
             admission,
             telemetry,
             decoders: Semaphore::new(cores),
@@ -195,54 +211,90 @@ impl Ingest {
 
     async fn decode(
         self: &Arc<Self>,
-        request: Request,
-        received: daytwo_storage::UnixNanos,
+        mut request: Request,
+        received: UnixNanos,
     ) -> Result<(Request, u128, Decoded), Refusal> {
-        let inline_max = match request.compression {
-            PayloadCompression::None => INLINE_BYTES_MAX,
-            PayloadCompression::Gzip | PayloadCompression::Zstd => INLINE_COMPRESSED_BYTES_MAX,
-        };
-        let mut request = request;
-        if request.compression != PayloadCompression::None {
-            // Wait here for what the body will probably need; inflating itself does not wait.
-            let likely = request.payload.len().saturating_mul(8).max(64 << 10).min(self.config.request_bytes_max);
-            if !request.share.prepare(likely).await {
+        if let Some(body) = self.small_body(&request)? {
+            let inflated = if request.compression == PayloadCompression::None { 0 } else { body.len() };
+            prepare(&mut request.share, inflated.saturating_add(likely_columns(body.len()))).await?;
+            if !request.share.spend(inflated).await {
                 return Err(Refusal::no_room());
             }
-        }
-        if request.payload.len() <= inline_max {
-            return self.decode_now(request, received);
+            return self.decode_now(request, &body, received);
         }
         let Ok(_slot) = self.decoders.acquire().await else {
             return Err(Refusal::Internal("the decoders are closed".to_owned()));
         };
+        // Wait here for what it will probably need; inflating and decoding do not wait.
+        let (inflated, body) = self.likely_body(&request);
+        prepare(&mut request.share, inflated.saturating_add(likely_columns(body))).await?;
         let ingest = Arc::clone(self);
-        let decoded = tokio::task::spawn_blocking(move || ingest.decode_now(request, received)).await;
-        decoded.unwrap_or_else(|panic| Err(contained(&panic)))
+        let decoded = tokio::task::spawn_blocking(move || {
+            let body = ingest.inflated(&mut request)?;
+            ingest.decode_now(request, &body, received)
+        });
+        decoded.await.unwrap_or_else(|panic| Err(contained(&panic)))
+    }
+
+    /// The body, if it is so small that it may be decoded where it was read. A compressed one is inflated up to that size to see.
+    pub(crate) fn small_body(&self, request: &Request) -> Result<Option<Bytes>, Refusal> {
+        let bytes_max = INLINE_BYTES_MAX.min(self.config.request_bytes_max);
+        let payload = &request.payload;
+        if request.compression == PayloadCompression::None {
+            return Ok((payload.len() <= INLINE_BYTES_MAX).then(|| payload.clone()));
+        }
+        if payload.len() > INLINE_COMPRESSED_BYTES_MAX {
+            return Ok(None);
+        }
+        match inflate(payload, request.compression, bytes_max, |_| true) {
+            Ok(body) => Ok(Some(body.into())),
+            Err(InflateError::TooLarge { .. }) if bytes_max < self.config.request_bytes_max => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What inflating will probably take, and how long the body will then be.
+    fn likely_body(&self, request: &Request) -> (usize, usize) {
+        let length = request.payload.len();
+        if request.compression == PayloadCompression::None {
+            return (0, length);
+        }
+        let likely = length.saturating_mul(8).max(64 << 10).min(self.config.request_bytes_max);
+        (likely, likely)
+    }
+
+    fn inflated(&self, request: &mut Request) -> Result<Bytes, Refusal> {
+        let Request { payload, compression, share, .. } = request;
+        if *compression == PayloadCompression::None {
+            return Ok(payload.clone());
+        }
+        let body = inflate(payload, *compression, self.config.request_bytes_max, |bytes| share.try_spend(bytes))?;
+        Ok(body.into())
     }
 
     fn decode_now(
         &self,
         mut request: Request,
-        received: daytwo_storage::UnixNanos,
+        body: &[u8],
+        received: UnixNanos,
     ) -> Result<(Request, u128, Decoded), Refusal> {
-        let inflated;
-        let body: &[u8] = match request.compression {
-            PayloadCompression::None => &request.payload,
-            compression => {
-                let share = &mut request.share;
-                let reserve = |bytes| share.try_spend(bytes);
-                inflated = inflate(&request.payload, compression, self.config.request_bytes_max, reserve)?;
-                &inflated
-            }
-        };
-        let decoded = match request.format {
-            PayloadFormat::Protobuf => decode::protobuf(body, received, &self.limits)?,
-            PayloadFormat::Json => decode::json(body, received, &self.limits)?,
-        };
+        let share = &mut request.share;
+        let bytes_max = EXPANSION_MAX.saturating_mul(body.len()).saturating_add(EXPANSION_FREE_BYTES);
+        let room = Room { bytes_max: bytes_max.min(share.most()), take: &mut |bytes| share.try_spend(bytes) };
+        let decoded = decode::within(body, request.format, received, &self.limits, room)?;
         let hash = xxh3_128(body);
         Ok((request, hash, decoded))
     }
+}
+
+/// Takes `bytes` ahead, or as many of them as there can ever be: what goes beyond is refused when it is met.
+async fn prepare(share: &mut Share, bytes: usize) -> Result<(), Refusal> {
+    if share.prepare(bytes.min(share.most())).await { Ok(()) } else { Err(Refusal::no_room()) }
+}
+
+/// What the columns of a body will probably take: those of SDKs 1.3 times their encoding.
+fn likely_columns(body: usize) -> usize {
+    body.saturating_add(body / 3)
 }
 
 fn contained(panic: &tokio::task::JoinError) -> Refusal {

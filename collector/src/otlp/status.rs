@@ -83,6 +83,11 @@ pub(crate) enum Refusal {
         /// The limit.
         bytes_max: usize,
     },
+    /// Over the limit of what a request may take once it is decoded.
+    ExpandsTooMuch {
+        /// The limit.
+        bytes_max: usize,
+    },
     /// The client's own deadline passed.
     DeadlineExceeded,
     /// For now.
@@ -102,6 +107,7 @@ impl Refusal {
             Self::MethodNotAllowed => "method_not_allowed",
             Self::NotFound(_) => "not_found",
             Self::TooLarge { .. } => "too_large",
+            Self::ExpandsTooMuch { .. } => "expands_too_much",
             Self::DeadlineExceeded => "deadline_exceeded",
             Self::Shed(shed, _) => shed.name(),
             Self::Internal(_) => "internal",
@@ -119,7 +125,9 @@ impl Refusal {
             Self::UnsupportedContentType(_) => (Code::InvalidArgument, StatusCode::UNSUPPORTED_MEDIA_TYPE),
             Self::MethodNotAllowed => (Code::Unimplemented, StatusCode::METHOD_NOT_ALLOWED),
             Self::NotFound(_) => (Code::Unimplemented, StatusCode::NOT_FOUND),
-            Self::TooLarge { .. } => (Code::ResourceExhausted, StatusCode::PAYLOAD_TOO_LARGE),
+            Self::TooLarge { .. } | Self::ExpandsTooMuch { .. } => {
+                (Code::ResourceExhausted, StatusCode::PAYLOAD_TOO_LARGE)
+            }
             Self::DeadlineExceeded => (Code::DeadlineExceeded, StatusCode::SERVICE_UNAVAILABLE),
             Self::Shed(..) => (Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE),
             Self::Internal(_) => (Code::Internal, StatusCode::INTERNAL_SERVER_ERROR),
@@ -154,6 +162,9 @@ impl Refusal {
             Self::NotFound(what) => format!("{what} is not served here; this server takes traces only, at /v1/traces"),
             Self::TooLarge { bytes_max } => {
                 format!("the request is larger than {bytes_max} bytes after decompression; send smaller batches")
+            }
+            Self::ExpandsTooMuch { bytes_max } => {
+                format!("the request takes more than {bytes_max} bytes once it is decoded; send smaller batches")
             }
             Self::DeadlineExceeded => "the deadline of the request passed; it may have been stored".to_owned(),
         }
@@ -217,6 +228,8 @@ impl From<DecodeError> for Refusal {
     fn from(error: DecodeError) -> Self {
         match error {
             DecodeError::Malformed(_) => Self::Malformed(error.to_string()),
+            DecodeError::TooLarge { bytes_max } => Self::ExpandsTooMuch { bytes_max },
+            DecodeError::NoRoom => Self::no_room(),
             DecodeError::Batch(_) => Self::Internal(error.to_string()),
         }
     }

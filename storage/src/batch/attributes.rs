@@ -87,18 +87,23 @@ impl AttributeColumns {
         }
     }
 
-    /// Appends the attributes of span `row`.
-    pub(super) fn append(&mut self, row: usize, attributes: &[(Cow<'_, str>, AttributeValue<'_>)]) {
+    /// Appends the attributes of span `row`; tells the bytes that they take beyond those of every row.
+    pub(super) fn append(&mut self, row: usize, attributes: &[(Cow<'_, str>, AttributeValue<'_>)]) -> usize {
+        let mut bytes = 0_usize;
         self.letters.clear();
         for (key, value) in attributes {
-            if !self.promote(row, key, value) {
-                self.append_to_map(key, value);
-            }
+            let taken = match value {
+                _ if !self.promote(row, key, value) => self.append_to_map(key, value),
+                AttributeValue::Text(text) => text.len(),
+                _ => 0,
+            };
+            bytes = bytes.saturating_add(taken);
         }
         self.offsets.push(i32::try_from(self.keys.len()).unwrap_or(i32::MAX));
         if self.letters.bytes().any(|letter| letter != b's') {
             self.types.set(row, &self.letters);
         }
+        bytes
     }
 
     /// Puts the value in its own column, if it has one of that type that is still free.
@@ -107,7 +112,7 @@ impl AttributeColumns {
         column.is_some_and(|column| column.take(row, value))
     }
 
-    fn append_to_map(&mut self, key: &str, value: &AttributeValue<'_>) {
+    fn append_to_map(&mut self, key: &str, value: &AttributeValue<'_>) -> usize {
         use std::fmt::Write;
         self.keys.append_value(key);
         self.number.clear();
@@ -126,6 +131,8 @@ impl AttributeColumns {
         };
         self.values.append_option(text);
         self.letters.push(letter);
+        // Two offsets and a letter.
+        key.len().saturating_add(text.map_or(0, str::len)).saturating_add(2 * size_of::<i32>() + 1)
     }
 
     /// The promoted columns, the map and the types.

@@ -1,9 +1,10 @@
 //! [`SpanBatchBuilder`]: what a decoder appends spans to.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arrow::array::builder::{BinaryBuilder, Int32Builder, Int64Builder, StringBuilder};
 use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::datatypes::DataType;
 
 use super::attributes::AttributeColumns;
 use super::groups::GroupColumns;
@@ -38,7 +39,23 @@ pub struct SpanBatchBuilder {
     dropped_events: Int64Builder,
     dropped_links: Int64Builder,
     anomalies: Int64Builder,
+    /// See [`bytes`](Self::bytes).
+    bytes: usize,
 }
+
+/// What a span takes in all columns, its texts aside: ids, numbers, offsets, and a bit for each that may be null.
+static ROW_BYTES: LazyLock<usize> = LazyLock::new(|| {
+    let schema = schema::memory_schema();
+    let nullable = schema.fields().iter().filter(|field| field.is_nullable()).count();
+    let columns = schema.fields().iter().map(|field| match field.data_type() {
+        // Resources share one buffer of keys, and scopes another: counted below.
+        DataType::Dictionary(..) => 0,
+        DataType::Int64 => 8,
+        _ => 4,
+    });
+    let (ids, keys) = (16 + 8 + 8, 4 + 4);
+    columns.sum::<usize>().saturating_add(ids).saturating_add(keys).saturating_add(nullable.div_ceil(8))
+});
 
 /// The builders begin with room for this many rows, as SDKs send.
 const BUILDER_ROWS: usize = 512;
@@ -72,13 +89,14 @@ impl SpanBatchBuilder {
             dropped_events: Int64Builder::with_capacity(BUILDER_ROWS),
             dropped_links: Int64Builder::with_capacity(BUILDER_ROWS),
             anomalies: Int64Builder::with_capacity(BUILDER_ROWS),
+            bytes: 0,
         }
     }
 
     /// Starts a resource: spans appended from now on belong to it.
     pub fn begin_resource(&mut self, row: &ResourceRow<'_>) {
         let service = row.service_name.as_deref().unwrap_or(schema::UNKNOWN_SERVICE);
-        self.resources.begin([
+        let bytes = self.resources.begin([
             Some(service),
             row.service_namespace.as_deref(),
             row.service_version.as_deref(),
@@ -87,16 +105,27 @@ impl SpanBatchBuilder {
             row.attributes_json.as_deref(),
             row.schema_url.as_deref(),
         ]);
+        self.took(bytes);
     }
 
     /// Starts an instrumentation scope: spans appended from now on belong to it.
     pub fn begin_scope(&mut self, row: &ScopeRow<'_>) {
-        self.scopes.begin([
+        let bytes = self.scopes.begin([
             row.name.as_deref(),
             row.version.as_deref(),
             row.attributes_json.as_deref(),
             row.schema_url.as_deref(),
         ]);
+        self.took(bytes);
+    }
+
+    fn took(&mut self, bytes: usize) {
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+
+    /// Bytes of memory that the spans so far take as arrays. While they grow, arrays may hold as much again ahead.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Spans appended so far.
@@ -118,10 +147,12 @@ impl SpanBatchBuilder {
         self.parent_span_id.append_option(row.parent_span_id.as_ref().map(SpanId::as_bytes));
         self.flags.append_value(i64::from(row.flags));
         self.name.append_value(&row.name);
+        self.took(ROW_BYTES.saturating_add(row.name.len()));
         self.kind.append_value(row.kind);
         self.status_code.append_value(row.status_code);
         self.append_texts(number, row);
-        self.attributes.append(number, row.attributes);
+        let bytes = self.attributes.append(number, row.attributes);
+        self.took(bytes);
         self.dropped_attributes.append_value(i64::from(row.dropped_attributes_count));
         self.dropped_events.append_value(i64::from(row.dropped_events_count));
         self.dropped_links.append_value(i64::from(row.dropped_links_count));
@@ -148,11 +179,14 @@ impl SpanBatchBuilder {
             (&mut self.events, row.events_json),
             (&mut self.links, row.links_json),
         ];
+        let mut bytes = 0_usize;
         for (column, text) in texts {
             if let Some(text) = text {
                 column.set(number, text);
+                bytes = bytes.saturating_add(text.len());
             }
         }
+        self.took(bytes);
     }
 
     /// Appends start, duration and raw end; returns the anomaly bits that they give rise to.

@@ -22,12 +22,15 @@ impl GroupColumns {
         Self { values: (0..columns).map(|_| StringBuilder::new()).collect(), groups: 0, keys: Vec::new() }
     }
 
-    /// Starts a resource or scope with these values.
-    pub(super) fn begin<'a>(&mut self, row: impl IntoIterator<Item = Option<&'a str>>) {
+    /// Starts a resource or scope with these values; tells the bytes that they take.
+    pub(super) fn begin<'a>(&mut self, row: impl IntoIterator<Item = Option<&'a str>>) -> usize {
+        let mut bytes = 0_usize;
         for (builder, value) in self.values.iter_mut().zip(row) {
             builder.append_option(value);
+            bytes = bytes.saturating_add(size_of::<i32>()).saturating_add(value.map_or(0, str::len));
         }
         self.groups = self.groups.saturating_add(1);
+        bytes
     }
 
     /// Spans so far.

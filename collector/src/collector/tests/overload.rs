@@ -1,9 +1,12 @@
 //! A busy, full, failing or stopping server.
 
+use daytwo_storage::{PayloadCompression, PayloadFormat};
+use opentelemetry_proto::tonic::trace::v1::span::Event;
 use tonic::Code;
 use tonic_types::StatusExt;
 
 use super::*;
+use crate::otlp::export::Request;
 
 /// Scenario: the store is busy, full, out of disk, or failing for good; or handling the request panics.
 /// Guarantees: what may pass is UNAVAILABLE with RetryInfo and 503 with Retry-After; what may not is INTERNAL and 500
@@ -49,7 +52,7 @@ const BODY: &[u8] = br#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"0
 #[tokio::test]
 async fn a_spent_budget_sheds() {
     let config =
-        CollectorConfig { request_bytes_max: 50_000, inflight_bytes_max: 100_000, ..CollectorConfig::default() };
+        CollectorConfig { request_bytes_max: 50_000, inflight_bytes_max: 220_000, ..CollectorConfig::default() };
     let running = Arc::new(start(config).await);
     running.shelf.set(Mood::Never);
     let large = request(vec![Span { name: "n".repeat(45_000), ..span(1) }]);
@@ -59,7 +62,7 @@ async fn a_spent_budget_sheds() {
             tokio::spawn(async move { grpc::export(&running, large).await })
         })
         .collect();
-    eventually("both hold the budget", || running.telemetry.snapshot().inflight_bytes > 90_000).await;
+    eventually("both hold the budget", || running.telemetry.snapshot().inflight_bytes > 200_000).await;
     let status = grpc::export(&running, large.clone()).await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
     assert!(status.get_details_retry_info().is_some());
@@ -71,6 +74,76 @@ async fn a_spent_budget_sheds() {
     running.shutdown.cancel();
     for held in held {
         assert_eq!(held.await.unwrap().unwrap_err().code(), Code::Unavailable);
+    }
+}
+
+/// A span of 2 bytes an event, which take 31 once they are decoded.
+fn events_of_nothing(id: u64) -> Span {
+    Span { events: vec![Event::default(); 1000], ..span(id) }
+}
+
+/// Scenario: a body whose columns take fifteen times its size, more than the whole budget has; then with a budget that has room for
+/// one of them, while another one holds it, and after that.
+/// Guarantees: what can never fit is refused for good (413, RESOURCE_EXHAUSTED without RetryInfo; O-82), what does not fit now as
+/// retryable, and what fits is stored; every byte comes back.
+#[tokio::test]
+async fn what_grows_when_decoded_is_paid_for() {
+    let grows = request((1..=10).map(events_of_nothing).collect());
+    let config =
+        CollectorConfig { request_bytes_max: 50_000, inflight_bytes_max: 200_000, ..CollectorConfig::default() };
+    let running = start(config.clone()).await;
+    let body = grows.encode_to_vec();
+    for encoding in [None, Some("gzip")] {
+        let body = if encoding.is_some() { gzip(&body) } else { body.clone() };
+        let answered = http::post(&running, http::PROTOBUF, encoding, body).await;
+        assert_eq!((answered.status.as_u16(), answered.rpc_code()), (413, 8));
+        assert!(!answered.headers.contains_key("retry-after"));
+    }
+    let status = grpc::export(&running, grows.clone()).await.unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    assert!(status.get_details_retry_info().is_none(), "{status}");
+    assert_eq!(running.telemetry.snapshot().refused_requests["expands_too_much"], 3);
+    eventually("all bytes are given back", || running.telemetry.snapshot().inflight_bytes == 0).await;
+
+    let running = Arc::new(start(CollectorConfig { inflight_bytes_max: 500_000, ..config }).await);
+    running.shelf.set(Mood::Never);
+    let held = tokio::spawn({
+        let (running, grows) = (Arc::clone(&running), grows.clone());
+        async move { grpc::export(&running, grows).await }
+    });
+    eventually("it holds what it grew to", || running.telemetry.snapshot().inflight_bytes > 310_000).await;
+    let other = request((11..=20).map(events_of_nothing).collect());
+    assert_eq!(grpc::export(&running, other.clone()).await.unwrap_err().code(), Code::Unavailable);
+    assert_eq!(running.telemetry.snapshot().shed_requests["memory_budget"], 1);
+    running.shelf.set(Mood::Ready);
+    grpc::export(&running, request(vec![span(99)])).await.unwrap();
+    running.shutdown.cancel();
+    assert_eq!(held.await.unwrap().unwrap_err().code(), Code::Unavailable);
+}
+
+/// Scenario: compressed bodies of a few KiB that hold 100 KB, 200 KB, and 8 MiB, and one that holds more than a request may.
+/// Guarantees: only the first is inflated and decoded on the thread that reads requests; the last is refused there.
+#[tokio::test]
+async fn a_small_bomb_goes_off_elsewhere() {
+    let config = CollectorConfig { request_bytes_max: 8 << 20, ..CollectorConfig::default() };
+    for (held, request_bytes_max, here) in [
+        (100_000, 8 << 20, Some(true)),
+        (200_000, 8 << 20, Some(false)),
+        (8 << 20, 8 << 20, Some(false)),
+        (60_000, 50_000, None),
+    ] {
+        let ingest = Ingest::new(CollectorConfig { request_bytes_max, ..config.clone() }, parts());
+        for compression in [PayloadCompression::Gzip, PayloadCompression::Zstd] {
+            let zeros = vec![0; held];
+            let payload = match compression {
+                PayloadCompression::Zstd => zstd::encode_all(zeros.as_slice(), 1).unwrap(),
+                _ => gzip(&zeros),
+            };
+            let share = ingest.admit().unwrap();
+            let (payload, format) = (payload.into(), PayloadFormat::Protobuf);
+            let body = ingest.small_body(&Request { payload, format, compression, share });
+            assert_eq!(body.ok().map(|body| body.is_some()), here, "{held} in {compression:?}");
+        }
     }
 }
 

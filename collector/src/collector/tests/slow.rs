@@ -32,13 +32,13 @@ fn announce_grpc(running: &Running, length: u32) -> JoinHandle<()> {
     tokio::spawn(async move { drop(client.request(call).await) })
 }
 
-/// Scenario: a dozen uploads on each transport announce as much as a request may hold, which is half of the budget each, and send
-/// a byte or two. Then others export.
+/// Scenario: a dozen uploads on each transport announce as much as a request may hold, which is a quarter of the budget each, and
+/// send a byte or two. Then others export.
 /// Guarantees: the announcements take no more of the budget than what came; nobody else is told to try again.
 #[tokio::test]
 async fn announcements_take_nothing_from_others() {
     let config =
-        CollectorConfig { request_bytes_max: 50_000, inflight_bytes_max: 100_000, ..CollectorConfig::default() };
+        CollectorConfig { request_bytes_max: 50_000, inflight_bytes_max: 200_000, ..CollectorConfig::default() };
     let running = start(config).await;
     let mut silent = Vec::new();
     for _ in 0..12 {

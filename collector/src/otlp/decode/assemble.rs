@@ -9,14 +9,17 @@ use daytwo_storage::{SpanId, UnixNanos};
 use super::attributes::AttributeList;
 use super::rejection::{Reason, Rejections};
 use super::span::{Parent, Scratch, SpanDraft, Unreadable};
-use super::{DecodeError, Decoded, Limits};
+use super::{DecodeError, Decoded, Limits, Room};
+
+/// How much is taken of the room at a time.
+const STEP_BYTES: usize = 16 << 10;
 
 /// A resource or scope: its row, and what is odd about it, which all its spans inherit.
 #[derive(Debug)]
 struct Group<R> {
     row: R,
     anomalies: i64,
-    damage: Option<String>,
+    damage: Option<Unreadable>,
     /// Whether the builder has it. It gets it with its first span, so that empty groups cost nothing.
     begun: bool,
 }
@@ -28,7 +31,6 @@ impl<R: Default> Default for Group<R> {
 }
 
 /// Builds the batch of one request.
-#[derive(Debug)]
 pub(super) struct Assembler<'a, 'l> {
     limits: &'l Limits,
     builder: SpanBatchBuilder,
@@ -40,6 +42,11 @@ pub(super) struct Assembler<'a, 'l> {
     reasons: Rejections,
     /// Positions to pass over, ascending: what was rejected when the frame was written.
     skip: &'l [u32],
+    room: Option<Room<'l>>,
+    /// Taken of it.
+    taken: usize,
+    /// Why no more spans are read.
+    stopped: Option<DecodeError>,
 }
 
 impl<'a, 'l> Assembler<'a, 'l> {
@@ -53,7 +60,15 @@ impl<'a, 'l> Assembler<'a, 'l> {
             rejected: Vec::new(),
             reasons: Rejections::default(),
             skip,
+            room: None,
+            taken: 0,
+            stopped: None,
         }
+    }
+
+    /// The same with a limit of memory.
+    pub(super) fn within(self, room: Room<'l>) -> Self {
+        Self { room: Some(room), ..self }
     }
 
     pub(super) fn limits(&self) -> &'l Limits {
@@ -67,7 +82,7 @@ impl<'a, 'l> Assembler<'a, 'l> {
         dropped: u32,
         schema_url: Cow<'a, str>,
         anomalies: i64,
-        damage: Option<String>,
+        damage: Option<Unreadable>,
     ) {
         let row = resource_row(attributes, dropped, schema_url);
         self.resource = Group { row, anomalies, damage, begun: false };
@@ -75,7 +90,7 @@ impl<'a, 'l> Assembler<'a, 'l> {
     }
 
     /// Starts an instrumentation scope of the current resource.
-    pub(super) fn begin_scope(&mut self, row: ScopeRow<'a>, anomalies: i64, damage: Option<String>) {
+    pub(super) fn begin_scope(&mut self, row: ScopeRow<'a>, anomalies: i64, damage: Option<Unreadable>) {
         self.scope = Group { row, anomalies, damage, begun: false };
     }
 
@@ -94,9 +109,23 @@ impl<'a, 'l> Assembler<'a, 'l> {
             self.skip = rest;
             return;
         }
-        if let Some(damage) = self.resource.damage.as_ref().or(self.scope.damage.as_ref()) {
-            let damage = damage.clone();
-            return self.reject(position, Reason::MalformedGroup, || damage);
+        if self.stopped.is_some() {
+            return;
+        }
+        self.judge(position, scratch, encoded_bytes, read);
+        self.stopped = self.take_room().err();
+    }
+
+    fn judge(
+        &mut self,
+        position: u32,
+        scratch: &mut Scratch<'a>,
+        encoded_bytes: usize,
+        read: impl FnOnce(&mut Scratch<'a>, &Limits) -> Result<SpanDraft<'a>, Unreadable>,
+    ) {
+        if let Some(Unreadable { reason, detail }) = self.resource.damage.as_ref().or(self.scope.damage.as_ref()) {
+            let (reason, detail) = (*reason, detail.clone());
+            return self.reject(position, reason, || detail);
         }
         if encoded_bytes > self.limits.span_bytes_max {
             let limit = self.limits.span_bytes_max;
@@ -107,6 +136,21 @@ impl<'a, 'l> Assembler<'a, 'l> {
             Ok(draft) => self.check_and_append(position, draft, scratch),
             Err(Unreadable { reason, detail }) => self.reject(position, reason, || detail),
         }
+    }
+
+    /// Takes what the spans so far need and was not taken yet.
+    fn take_room(&mut self) -> Result<(), DecodeError> {
+        let Some(room) = &mut self.room else { return Ok(()) };
+        let needed = self.builder.bytes().saturating_add(self.rejected.len().saturating_mul(size_of::<u32>()));
+        if needed <= self.taken {
+            return Ok(());
+        }
+        if needed > room.bytes_max {
+            return Err(DecodeError::TooLarge { bytes_max: room.bytes_max });
+        }
+        let step = needed.saturating_sub(self.taken).max(STEP_BYTES.min(room.bytes_max.saturating_sub(self.taken)));
+        self.taken = self.taken.saturating_add(step);
+        if (room.take)(step) { Ok(()) } else { Err(DecodeError::NoRoom) }
     }
 
     fn reject(&mut self, position: u32, reason: Reason, detail: impl FnOnce() -> String) {
@@ -159,7 +203,8 @@ impl<'a, 'l> Assembler<'a, 'l> {
     }
 
     pub(super) fn finish(self) -> Result<Decoded, DecodeError> {
-        let Self { builder, position, rejected, reasons, .. } = self;
+        let Self { builder, position, rejected, reasons, stopped, .. } = self;
+        stopped.map_or(Ok(()), Err)?;
         Ok(Decoded { batch: builder.finish()?, received: position, rejected, reasons })
     }
 }

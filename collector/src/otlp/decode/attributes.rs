@@ -6,6 +6,7 @@ use std::borrow::Cow;
 
 use daytwo_storage::batch::AttributeValue;
 use daytwo_storage::schema::anomaly;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::Limits;
 use super::text::{push_json_key, push_json_value, push_number};
@@ -14,7 +15,7 @@ use super::text::{push_json_key, push_json_value, push_number};
 pub(super) type Attribute<'a> = (Cow<'a, str>, AttributeValue<'a>);
 
 /// Attributes in the order of first appearance; where a key comes again the later value wins.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct AttributeList<'a> {
     entries: Vec<Attribute<'a>>,
     keys: KeyIndex,
@@ -23,6 +24,10 @@ pub(super) struct AttributeList<'a> {
 }
 
 impl<'a> AttributeList<'a> {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self { entries: Vec::new(), keys: KeyIndex::new(limits.key_seed), cut: 0 }
+    }
+
     pub(super) fn clear(&mut self) {
         self.entries.clear();
         self.keys.clear();
@@ -101,18 +106,17 @@ enum Found {
 struct KeyIndex {
     slots: Vec<(u32, u32)>,
     generation: u32,
-}
-
-impl Default for KeyIndex {
-    fn default() -> Self {
-        Self { slots: vec![(0, 0); Self::SLOTS], generation: 1 }
-    }
+    seed: u64,
 }
 
 impl KeyIndex {
     const SLOTS: usize = 2048;
     /// Half the slots, so that a probe always ends soon.
     const ENTRIES_MAX: usize = 1024;
+
+    fn new(seed: u64) -> Self {
+        Self { slots: vec![(0, 0); Self::SLOTS], generation: 1, seed }
+    }
 
     fn clear(&mut self) {
         self.generation = self.generation.checked_add(1).unwrap_or_else(|| {
@@ -122,7 +126,7 @@ impl KeyIndex {
     }
 
     fn find_or_insert(&self, key: &str, entries: &[Attribute<'_>]) -> Found {
-        let start = first_slot(key.as_bytes());
+        let start = first_slot(key.as_bytes(), self.seed);
         let probes = (start..Self::SLOTS).chain(0..start);
         for slot in probes {
             match self.slots.get(slot) {
@@ -145,16 +149,11 @@ impl KeyIndex {
     }
 }
 
-/// Multiplicative hash of the key's two ends: semantic-convention keys share prefixes but rarely both ends.
+/// Hashes the whole key with a seed that clients do not know: with any part left out, or a known seed, a thousand keys could be
+/// made to meet in one slot, and each would be compared with all before it.
 #[inline]
-fn first_slot(key: &[u8]) -> usize {
-    let mixed = match (key.first_chunk::<8>(), key.last_chunk::<8>()) {
-        (Some(head), Some(tail)) => u64::from_le_bytes(*head) ^ u64::from_le_bytes(*tail).rotate_left(29),
-        _ => key.iter().fold(0, |hash, &byte| hash << 8 | u64::from(byte)),
-    };
-    let length = u64::try_from(key.len()).unwrap_or(0);
-    let hash = (mixed ^ length.rotate_left(59)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    usize::try_from(hash >> 53).unwrap_or(0)
+fn first_slot(key: &[u8], seed: u64) -> usize {
+    usize::try_from(xxh3_64_with_seed(key, seed) >> 53).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -166,7 +165,7 @@ mod tests {
     #[test]
     fn last_value_wins_and_the_rest_is_counted() {
         let limits = Limits { items_max: 3, ..Limits::default() };
-        let mut list = AttributeList::default();
+        let mut list = AttributeList::new(&limits);
         for _ in 0..2 {
             let mut anomalies = 0;
             list.clear();
@@ -186,11 +185,33 @@ mod tests {
     #[test]
     fn index_agrees_with_a_set() {
         let keys: Vec<String> = (0..1024).map(|n| format!("{}{n}", "k".repeat(n % 20))).collect();
-        let (mut list, mut anomalies) = (AttributeList::default(), 0);
+        let (mut list, mut anomalies) = (AttributeList::new(&Limits::default()), 0);
         for key in keys.iter().chain(&keys) {
             list.push(key.as_str().into(), AttributeValue::Empty, &Limits::default(), &mut anomalies);
         }
         let distinct: std::collections::HashSet<_> = keys.iter().collect();
         assert_eq!((list.entries().len(), list.cut), (distinct.len(), 0));
+    }
+
+    /// The most keys that begin at one slot.
+    fn longest_chain<'k>(keys: impl IntoIterator<Item = &'k String>, seed: u64) -> usize {
+        let mut chains = vec![0; KeyIndex::SLOTS];
+        keys.into_iter().for_each(|key| chains[first_slot(key.as_bytes(), seed)] += 1);
+        chains.into_iter().max().unwrap()
+    }
+
+    /// Scenario: a thousand keys that are alike in length and at both ends; as many that meet in one slot under the seed 0.
+    /// Guarantees: the first are spread under any seed, the second under any other.
+    #[test]
+    fn chosen_keys_do_not_meet() {
+        let alike: Vec<String> = (0..1024).map(|n| format!("semantic.{n:08}.convention")).collect();
+        let meets = |key: &String| first_slot(key.as_bytes(), 0) == 7;
+        let chosen: Vec<String> = (0..).map(|n: u32| format!("key.{n}")).filter(meets).take(1024).collect();
+        assert_eq!(longest_chain(&chosen, 0), 1024);
+        for seed in [1, 0x5EED, u64::MAX] {
+            // A thousand keys in two thousand slots: more than a dozen in one is less likely than one in a billion.
+            assert!(longest_chain(&chosen, seed) <= 12 && longest_chain(&alike, seed) <= 12, "{seed}");
+        }
+        assert!(longest_chain(&alike, 0) <= 12);
     }
 }

@@ -15,7 +15,7 @@ use daytwo_storage::batch::ScopeRow;
 use super::Limits;
 use super::assemble::{Assembler, attributes_json, nonempty};
 use super::attributes::AttributeList;
-use super::span::Scratch;
+use super::span::{Scratch, Unreadable};
 use scalar::FieldError;
 use scan::{SyntaxError, Value};
 
@@ -57,7 +57,7 @@ pub(super) fn read_request<'a>(body: &'a [u8], assembler: &mut Assembler<'a, '_>
         return Ok(());
     }
     let document = scan::document(body)?;
-    let mut scratch = Scratch::default();
+    let mut scratch = Scratch::new(assembler.limits());
     for (name, field) in object(document, "request")? {
         if name == b"resourceSpans" {
             for element in array(field, "resourceSpans")? {
@@ -86,13 +86,12 @@ fn read_resource_spans<'a>(
     scratch.inner.clear();
     for (name, field) in object(envelope, "resourceSpans")? {
         match name {
-            b"resource" => group.read(field, &mut scratch.inner, limits),
-            b"schemaUrl" => group.read_schema_url(field, limits),
+            b"resource" => group.read("resource", field, &mut scratch.inner, limits),
+            b"schemaUrl" => group.read_schema_url("resource", field, limits),
             _ => {}
         }
     }
-    let damage = group.damage.map(|error| format!("(resource: {error})"));
-    assembler.begin_resource(&mut scratch.inner, group.dropped, group.schema_url, group.anomalies, damage);
+    assembler.begin_resource(&mut scratch.inner, group.dropped, group.schema_url, group.anomalies, group.damage);
     for (name, field) in object(envelope, "resourceSpans")? {
         if name == b"scopeSpans" {
             for element in array(field, "scopeSpans")? {
@@ -113,8 +112,8 @@ fn read_scope_spans<'a>(
     scratch.inner.clear();
     for (name, field) in object(envelope, "scopeSpans")? {
         match name {
-            b"scope" => group.read(field, &mut scratch.inner, limits),
-            b"schemaUrl" => group.read_schema_url(field, limits),
+            b"scope" => group.read("scope", field, &mut scratch.inner, limits),
+            b"schemaUrl" => group.read_schema_url("scope", field, limits),
             _ => {}
         }
     }
@@ -124,7 +123,7 @@ fn read_scope_spans<'a>(
         attributes_json: attributes_json(&scratch.inner, group.dropped),
         schema_url: nonempty(group.schema_url),
     };
-    assembler.begin_scope(row, group.anomalies, group.damage.map(|error| format!("(scope: {error})")));
+    assembler.begin_scope(row, group.anomalies, group.damage);
     for (name, field) in object(envelope, "scopeSpans")? {
         if name == b"spans" {
             for element in array(field, "spans")? {
@@ -144,14 +143,20 @@ struct GroupFields<'a> {
     schema_url: Cow<'a, str>,
     dropped: u32,
     anomalies: i64,
-    damage: Option<FieldError>,
+    damage: Option<Unreadable>,
+    encoded_bytes: usize,
 }
 
 impl<'a> GroupFields<'a> {
-    fn read(&mut self, value: Value<'a>, attributes: &mut AttributeList<'a>, limits: &Limits) {
-        if let Err(error) = self.try_read(value, attributes, limits) {
-            self.damage = Some(error);
-        }
+    fn read(&mut self, what: &str, value: Value<'a>, attributes: &mut AttributeList<'a>, limits: &Limits) {
+        // A field that comes twice is the sum of both.
+        self.encoded_bytes = self.encoded_bytes.saturating_add(value.raw().len());
+        let large = Unreadable::large_group(what, self.encoded_bytes, limits);
+        let damage = large.or_else(|| {
+            let read = self.try_read(value, attributes, limits);
+            read.err().map(|error| Unreadable::group(what, error))
+        });
+        self.damage = damage.or(self.damage.take());
     }
 
     fn try_read(
@@ -172,10 +177,10 @@ impl<'a> GroupFields<'a> {
         Ok(())
     }
 
-    fn read_schema_url(&mut self, value: Value<'a>, limits: &Limits) {
+    fn read_schema_url(&mut self, what: &str, value: Value<'a>, limits: &Limits) {
         match scalar::string(value, limits.value_bytes_max, &mut self.anomalies) {
             Ok(url) => self.schema_url = url,
-            Err(error) => self.damage = Some(error),
+            Err(error) => self.damage = Some(Unreadable::group(what, error)),
         }
     }
 }

@@ -14,13 +14,13 @@ use daytwo_storage::batch::ScopeRow;
 use super::Limits;
 use super::assemble::{Assembler, attributes_json, nonempty};
 use super::attributes::AttributeList;
-use super::span::Scratch;
+use super::span::{Scratch, Unreadable};
 use super::text;
 use wire::{Field, Reader, WireError};
 
 /// Reads an `ExportTraceServiceRequest` into `assembler`.
 pub(super) fn read_request<'a>(body: &'a [u8], assembler: &mut Assembler<'a, '_>) -> Result<(), WireError> {
-    let mut scratch = Scratch::default();
+    let mut scratch = Scratch::new(assembler.limits());
     let mut reader = Reader::new(body);
     while let Some((number, field)) = reader.next()? {
         if number == 1 {
@@ -41,13 +41,12 @@ fn read_resource_spans<'a>(
     scratch.inner.clear();
     while let Some((number, field)) = reader.next()? {
         match number {
-            1 => group.read_resource(bytes(number, field)?, &mut scratch.inner, limits),
+            1 => group.read("resource", bytes(number, field)?, &mut scratch.inner, limits, GroupFields::read_resource),
             3 => group.schema_url = string(number, field, limits, &mut group.anomalies)?,
             _ => {}
         }
     }
     let GroupFields { schema_url, dropped, anomalies, damage, .. } = group;
-    let damage = damage.map(|error| format!("(resource: {error})"));
     assembler.begin_resource(&mut scratch.inner, dropped, schema_url, anomalies, damage);
     let mut reader = Reader::new(message);
     while let Some((number, field)) = reader.next()? {
@@ -69,7 +68,7 @@ fn read_scope_spans<'a>(
     scratch.inner.clear();
     while let Some((number, field)) = reader.next()? {
         match number {
-            1 => group.read_scope(bytes(number, field)?, &mut scratch.inner, limits),
+            1 => group.read("scope", bytes(number, field)?, &mut scratch.inner, limits, GroupFields::read_scope),
             3 => group.schema_url = string(number, field, limits, &mut group.anomalies)?,
             _ => {}
         }
@@ -80,7 +79,7 @@ fn read_scope_spans<'a>(
         attributes_json: attributes_json(&scratch.inner, group.dropped),
         schema_url: nonempty(group.schema_url),
     };
-    assembler.begin_scope(row, group.anomalies, group.damage.map(|error| format!("(scope: {error})")));
+    assembler.begin_scope(row, group.anomalies, group.damage);
     let mut reader = Reader::new(message);
     while let Some((number, field)) = reader.next()? {
         if number == 2 {
@@ -99,44 +98,67 @@ struct GroupFields<'a> {
     schema_url: Cow<'a, str>,
     dropped: u32,
     anomalies: i64,
-    damage: Option<WireError>,
+    damage: Option<Unreadable>,
+    encoded_bytes: usize,
 }
 
+/// Reads the fields of one kind of group.
+type ReadGroup<'a> = fn(&mut GroupFields<'a>, &'a [u8], &mut AttributeList<'a>, &Limits) -> Result<(), WireError>;
+
 impl<'a> GroupFields<'a> {
-    fn read_resource(&mut self, message: &'a [u8], attributes: &mut AttributeList<'a>, limits: &Limits) {
-        let mut read = || {
-            let mut reader = Reader::new(message);
-            while let Some((number, field)) = reader.next()? {
-                match number {
-                    1 => value::read_key_value(bytes(number, field)?, attributes, limits, &mut self.anomalies)?,
-                    2 => self.dropped = low_32_bits(varint(number, field)?),
-                    _ => {}
-                }
-            }
-            Ok(())
-        };
-        if let Err(error) = read() {
-            self.damage = Some(error);
-        }
+    /// Reads a group with `fields`; what is damaged or too large is noted.
+    fn read(
+        &mut self,
+        what: &str,
+        message: &'a [u8],
+        attributes: &mut AttributeList<'a>,
+        limits: &Limits,
+        fields: ReadGroup<'a>,
+    ) {
+        // A message that comes in parts is the sum of them.
+        self.encoded_bytes = self.encoded_bytes.saturating_add(message.len());
+        let large = Unreadable::large_group(what, self.encoded_bytes, limits);
+        let damage = large.or_else(|| {
+            let read = fields(self, message, attributes, limits);
+            read.err().map(|error| Unreadable::group(what, error))
+        });
+        self.damage = damage.or(self.damage.take());
     }
 
-    fn read_scope(&mut self, message: &'a [u8], attributes: &mut AttributeList<'a>, limits: &Limits) {
-        let mut read = || {
-            let mut reader = Reader::new(message);
-            while let Some((number, field)) = reader.next()? {
-                match number {
-                    1 => self.name = string(number, field, limits, &mut self.anomalies)?,
-                    2 => self.version = string(number, field, limits, &mut self.anomalies)?,
-                    3 => value::read_key_value(bytes(number, field)?, attributes, limits, &mut self.anomalies)?,
-                    4 => self.dropped = low_32_bits(varint(number, field)?),
-                    _ => {}
-                }
+    fn read_resource(
+        &mut self,
+        message: &'a [u8],
+        attributes: &mut AttributeList<'a>,
+        limits: &Limits,
+    ) -> Result<(), WireError> {
+        let mut reader = Reader::new(message);
+        while let Some((number, field)) = reader.next()? {
+            match number {
+                1 => value::read_key_value(bytes(number, field)?, attributes, limits, &mut self.anomalies)?,
+                2 => self.dropped = low_32_bits(varint(number, field)?),
+                _ => {}
             }
-            Ok(())
-        };
-        if let Err(error) = read() {
-            self.damage = Some(error);
         }
+        Ok(())
+    }
+
+    fn read_scope(
+        &mut self,
+        message: &'a [u8],
+        attributes: &mut AttributeList<'a>,
+        limits: &Limits,
+    ) -> Result<(), WireError> {
+        let mut reader = Reader::new(message);
+        while let Some((number, field)) = reader.next()? {
+            match number {
+                1 => self.name = string(number, field, limits, &mut self.anomalies)?,
+                2 => self.version = string(number, field, limits, &mut self.anomalies)?,
+                3 => value::read_key_value(bytes(number, field)?, attributes, limits, &mut self.anomalies)?,
+                4 => self.dropped = low_32_bits(varint(number, field)?),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 }
 

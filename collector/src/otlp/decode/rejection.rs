@@ -16,7 +16,7 @@ pub enum Reason {
     InvalidSpanId,
     /// A JSON field holds a value of another type, or an unknown enum name.
     InvalidField,
-    /// The span is larger than the limit.
+    /// The span, its resource or its scope is larger than the limit.
     TooLarge,
 }
 
@@ -41,7 +41,7 @@ impl Reason {
             Self::InvalidTraceId => "trace_id must be 16 bytes (32 hex digits in JSON), not all zero",
             Self::InvalidSpanId => "span_id must be 8 bytes (16 hex digits in JSON), not all zero",
             Self::InvalidField => "a field holds a value that its type does not allow",
-            Self::TooLarge => "the span is larger than the limit for one span",
+            Self::TooLarge => "the span, its resource or its scope is larger than the limit for one",
         }
     }
 }

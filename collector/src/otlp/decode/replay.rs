@@ -1,15 +1,22 @@
 //! [`OtlpReplay`]: decodes the frames that the store finds in its log at start.
 
-use daytwo_storage::{Frame, PayloadCompression, PayloadFormat, Replay, SpanBatch};
+use daytwo_storage::{Frame, PayloadCompression, Replay, SpanBatch};
 
-use super::{Limits, json_except, protobuf_except};
+use super::{Limits, again};
 use crate::otlp::inflate::inflate;
 
 /// Decodes frames again, to exactly the spans that were accepted.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct OtlpReplay;
+#[derive(Debug, Clone, Default)]
+pub struct OtlpReplay {
+    limits: Limits,
+}
 
 impl OtlpReplay {
+    /// With a secret for [`Limits::key_seed`].
+    pub fn seeded(key_seed: u64) -> Self {
+        Self { limits: Limits { key_seed, ..Limits::default() } }
+    }
+
     /// Largest body of a frame. Frames were within the request limit of their day; this only bounds a damaged one.
     const BODY_BYTES_MAX: usize = 1 << 30;
 }
@@ -25,11 +32,7 @@ impl Replay for OtlpReplay {
                 &inflated
             }
         };
-        let decode = match frame.format {
-            PayloadFormat::Protobuf => protobuf_except,
-            PayloadFormat::Json => json_except,
-        };
-        decode(body, frame.received, &Limits::default(), &frame.rejected)
+        again(body, frame.format, frame.received, &self.limits, &frame.rejected)
             .map(|decoded| decoded.batch)
             .map_err(|error| error.to_string())
     }

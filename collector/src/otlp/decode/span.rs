@@ -53,11 +53,25 @@ pub(super) struct SpanDraft<'a> {
     pub(super) anomalies: i64,
 }
 
-/// Why a reader gave a span up.
+/// Why a reader gave a span up, or all spans of a group.
 #[derive(Debug)]
 pub(super) struct Unreadable {
     pub(super) reason: Reason,
     pub(super) detail: String,
+}
+
+impl Unreadable {
+    /// A resource or scope (`what`) with a damaged encoding.
+    pub(super) fn group(what: &str, error: impl std::fmt::Display) -> Self {
+        Self { reason: Reason::MalformedGroup, detail: format!("({what}: {error})") }
+    }
+
+    /// A resource or scope over the limit.
+    pub(super) fn large_group(what: &str, encoded_bytes: usize, limits: &Limits) -> Option<Self> {
+        let limit = limits.span_bytes_max;
+        let detail = || format!("({what}: {encoded_bytes} bytes, limit {limit})");
+        (encoded_bytes > limit).then(|| Self { reason: Reason::TooLarge, detail: detail() })
+    }
 }
 
 /// An event before it is written.
@@ -164,7 +178,7 @@ fn push_attributes(out: &mut String, attributes: &AttributeList<'_>, dropped: u3
 }
 
 /// The lists of the span being read, reused from span to span.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Scratch<'a> {
     /// The span's own attributes.
     pub(super) attributes: AttributeList<'a>,
@@ -175,6 +189,15 @@ pub(super) struct Scratch<'a> {
 }
 
 impl Scratch<'_> {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self {
+            attributes: AttributeList::new(limits),
+            inner: AttributeList::new(limits),
+            events: ItemList::default(),
+            links: ItemList::default(),
+        }
+    }
+
     pub(super) fn clear(&mut self) {
         self.attributes.clear();
         self.events.clear();

@@ -31,6 +31,7 @@ fn every_refusal_has_its_codes() {
         (Refusal::MethodNotAllowed, Code::Unimplemented, 405),
         (Refusal::NotFound("/v1/logs".into()), Code::Unimplemented, 404),
         (Refusal::TooLarge { bytes_max: 1 }, Code::ResourceExhausted, 413),
+        (Refusal::ExpandsTooMuch { bytes_max: 1 }, Code::ResourceExhausted, 413),
         (Refusal::DeadlineExceeded, Code::DeadlineExceeded, 503),
         (shed(Shed::MemoryBudget), Code::Unavailable, 503),
         (shed(Shed::StoreBusy), Code::Unavailable, 503),

@@ -304,7 +304,7 @@ proptest! {
             received: RECEIVED,
             rejected,
         };
-        let replayed = OtlpReplay.decode(&frame).unwrap();
+        let replayed = OtlpReplay::default().decode(&frame).unwrap();
         prop_assert_eq!(replayed.record_batch(), decoded.batch.record_batch());
     }
 
