@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use daytwo_collector::AccessConfig;
+use daytwo_collector::{AccessConfig, CollectorConfig};
 use daytwo_dashboards::WEBHOOKS_MAX;
 use daytwo_storage::{Ack, S3Access, StorageConfig};
 
@@ -173,7 +173,26 @@ fn collector(rules: &mut Rules, config: &Config) {
         (1..=65_536).contains(&connections),
         "must be between 1 and 65536",
     );
+    connections_last(rules, config);
+    let origins = &collector.cors_allowed_origins;
+    let named = CollectorConfig { cors_allowed_origins: origins.clone(), ..CollectorConfig::default() };
+    let rule = "must be at most 64 origins, each as browsers name them (https://shop.example, http://localhost:3000): no path, no *";
+    rules.check("collector.cors_allowed_origins", format!("{origins:?}"), named.problems().is_empty(), rule);
     access(rules, config);
+}
+
+fn connections_last(rules: &mut Rules, config: &Config) {
+    let collector = &config.collector;
+    let (second, year) = (Duration::from_secs(1), Duration::from_secs(365 * 86_400));
+    for (key, value) in [
+        ("collector.connection_idle_max", collector.connection_idle_max),
+        ("collector.connection_age_max", collector.connection_age_max),
+        ("collector.connection_age_grace", collector.connection_age_grace),
+        ("collector.keepalive_interval", collector.keepalive_interval),
+        ("collector.keepalive_timeout", collector.keepalive_timeout),
+    ] {
+        rules.time(key, value, second, year);
+    }
 }
 
 fn access(rules: &mut Rules, config: &Config) {

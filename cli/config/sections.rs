@@ -127,6 +127,12 @@ pub(crate) struct CollectorSection {
     pub(crate) request_bytes_max: ByteSize,
     pub(crate) inflight_bytes_max: ByteSize,
     pub(crate) connections_max: usize,
+    pub(crate) connection_idle_max: Span,
+    pub(crate) connection_age_max: Span,
+    pub(crate) connection_age_grace: Span,
+    pub(crate) keepalive_interval: Span,
+    pub(crate) keepalive_timeout: Span,
+    pub(crate) cors_allowed_origins: Vec<String>,
 }
 
 impl Default for CollectorSection {
@@ -143,6 +149,12 @@ impl Default for CollectorSection {
             request_bytes_max: ByteSize(config.request_bytes_max as u64),
             inflight_bytes_max: ByteSize(config.inflight_bytes_max as u64),
             connections_max: config.connections_max,
+            connection_idle_max: Span(config.connection_idle_max),
+            connection_age_max: Span(config.connection_age_max),
+            connection_age_grace: Span(config.connection_age_grace),
+            keepalive_interval: Span(config.keepalive_interval),
+            keepalive_timeout: Span(config.keepalive_timeout),
+            cors_allowed_origins: config.cors_allowed_origins,
         }
     }
 }
@@ -156,6 +168,12 @@ impl CollectorSection {
             request_bytes_max: self.request_bytes_max.to_usize(),
             inflight_bytes_max: self.inflight_bytes_max.to_usize(),
             connections_max: self.connections_max,
+            connection_idle_max: self.connection_idle_max.0,
+            connection_age_max: self.connection_age_max.0,
+            connection_age_grace: self.connection_age_grace.0,
+            keepalive_interval: self.keepalive_interval.0,
+            keepalive_timeout: self.keepalive_timeout.0,
+            cors_allowed_origins: self.cors_allowed_origins.clone(),
             ..CollectorConfig::default()
         }
     }
@@ -416,6 +434,32 @@ pub(super) const KEYS: &[(&str, &str, &str)] = &[
         "Bytes of all export requests in work: received, decompressed and decoded. Past it requests are refused as retryable. At least twice request_bytes_max.\nRaise it for larger bursts, at the price of memory.",
     ),
     ("collector", "connections_max", "Connections per receiver; more are closed at once."),
+    (
+        "collector",
+        "connection_idle_max",
+        "How long a connection may be without a request in work; then it is asked to go. One that never sends a request has 10 s.",
+    ),
+    (
+        "collector",
+        "connection_age_max",
+        "Age at which a connection is asked to reconnect, so that load balancers spread it anew; up to a fifth more, so that not all do at once.",
+    ),
+    (
+        "collector",
+        "connection_age_grace",
+        "How long a connection that was asked to go may take for its requests in work; then it is closed.",
+    ),
+    (
+        "collector",
+        "keepalive_interval",
+        "How often the client of an HTTP/2 connection is pinged, so that one that is gone frees its place.",
+    ),
+    ("collector", "keepalive_timeout", "How long its answer may take; then the connection is closed."),
+    (
+        "collector",
+        "cors_allowed_origins",
+        "Origins of web pages whose exporters may send over OTLP/HTTP, as in [\"https://shop.example\", \"http://localhost:3000\"]; none by default.",
+    ),
     (
         "query",
         "running_max",

@@ -62,7 +62,7 @@ pub(super) fn ingest(telemetry: Arc<IngestTelemetry>) -> Probe<IngestCounts> {
             bad_requests: owned(status.refused_requests),
             requests: owned(status.requests),
             inflight_bytes: status.inflight_bytes,
-            connections_closed: status.connections_closed,
+            connections_closed: owned(status.connections_closed),
             handshakes_failed: status.handshakes_failed,
         }
     })

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use daytwo_storage::StorageConfig;
 
+use crate::otlp::cors::is_origin;
+
 /// Settings of the receivers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CollectorConfig {
@@ -20,7 +22,8 @@ pub struct CollectorConfig {
     pub inflight_bytes_max: usize,
     /// How long a request waits for its share of that budget before it is refused.
     pub admission_wait: Duration,
-    /// How long a connection may take for a TLS handshake, for its first byte and for a request's head, and may pause within a body.
+    /// How long a connection may take for a TLS handshake, for its first byte and for its first request (of HTTP/2: its preface), and
+    /// how long it may pause within a body.
     pub read_timeout: Duration,
     /// Bytes a second that a body must bring over each `read_timeout`, or its end; a slower one is refused for now.
     pub body_rate_min: usize,
@@ -28,8 +31,19 @@ pub struct CollectorConfig {
     pub body_timeout: Duration,
     /// Connections per listener; more are closed at once.
     pub connections_max: usize,
-    /// Age at which a connection is asked to reconnect, so that load balancers can spread it anew.
+    /// How long a connection may be without a request in work; then it is asked to go.
+    pub connection_idle_max: Duration,
+    /// Age at which a connection is asked to reconnect, so that load balancers can spread it anew. Connections that were opened
+    /// together are asked over a fifth of it.
     pub connection_age_max: Duration,
+    /// How long a connection that was asked to go may take for the requests it has in work; then it is closed.
+    pub connection_age_grace: Duration,
+    /// How often the client of an HTTP/2 connection is asked whether it is still there.
+    pub keepalive_interval: Duration,
+    /// How long its answer may take; then the connection is closed.
+    pub keepalive_timeout: Duration,
+    /// Origins of web pages that may export over HTTP, as in `https://shop.example`. None by default.
+    pub cors_allowed_origins: Vec<String>,
     /// How long requests in work may take to finish at shutdown.
     pub drain_timeout: Duration,
 }
@@ -46,13 +60,21 @@ impl Default for CollectorConfig {
             body_rate_min: 16 << 10,
             body_timeout: Duration::from_secs(120),
             connections_max: 4096,
+            connection_idle_max: Duration::from_secs(300),
             connection_age_max: Duration::from_secs(1800),
+            connection_age_grace: Duration::from_secs(60),
+            keepalive_interval: Duration::from_secs(30),
+            keepalive_timeout: Duration::from_secs(10),
+            cors_allowed_origins: Vec::new(),
             drain_timeout: Duration::from_secs(5),
         }
     }
 }
 
 impl CollectorConfig {
+    /// Most origins: every request of a browser is compared with all of them.
+    pub const ORIGINS_MAX: usize = 64;
+
     /// What a body must bring in each `read_timeout`: at least a byte.
     pub(crate) fn stretch_bytes_min(&self) -> usize {
         let millis = usize::try_from(self.read_timeout.as_millis()).unwrap_or(usize::MAX);
@@ -74,6 +96,14 @@ impl CollectorConfig {
         }
         if self.connections_max == 0 {
             problems.push("collector.connections_max = 0: must be at least 1".to_owned());
+        }
+        for origin in self.cors_allowed_origins.iter().filter(|origin| !is_origin(origin)) {
+            problems.push(format!(
+                "collector.cors_allowed_origins: {origin:?} is no origin; name each as browsers do, as in https://shop.example or http://localhost:3000"
+            ));
+        }
+        if self.cors_allowed_origins.len() > Self::ORIGINS_MAX {
+            problems.push(format!("collector.cors_allowed_origins: must be at most {} origins", Self::ORIGINS_MAX));
         }
         problems
     }
@@ -138,6 +168,9 @@ mod tests {
         assert_eq!(CollectorConfig::default().problems(), Vec::<String>::new());
         let bad = CollectorConfig { request_bytes_max: 0, connections_max: 0, ..CollectorConfig::default() };
         assert_eq!(bad.problems().len(), 2);
+        let origins = vec!["*".to_owned(), "https://a/".to_owned(), "https://a".to_owned()];
+        let starred = CollectorConfig { cors_allowed_origins: origins, ..CollectorConfig::default() };
+        assert_eq!(starred.problems().len(), 2);
         let small = CollectorConfig { inflight_bytes_max: 1 << 20, ..CollectorConfig::default() };
         assert!(small.problems().join("").contains("collector.inflight_bytes_max"));
     }

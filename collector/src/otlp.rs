@@ -2,6 +2,7 @@
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::indexing_slicing))]
 
 mod body;
+pub(crate) mod cors;
 pub mod decode;
 pub mod encode;
 pub(crate) mod export;

@@ -1,4 +1,7 @@
-//! Listeners and connections: accept, shake hands by TLS, serve HTTP/1.1 or HTTP/2, retire old connections, drain at shutdown.
+//! Listeners and connections: accept, shake hands by TLS, serve HTTP/1.1 or HTTP/2, close silent connections and retire old ones,
+//! drain at shutdown.
+
+mod quiet;
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -19,8 +22,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
+use crate::CollectorConfig;
 use crate::otlp::export::Ingest;
 use crate::otlp::{Reply, grpc, http as otlp_http};
+use quiet::{Activity, Watched};
 
 /// HTTP/2 flow-control window of a stream: a typical batch in one go.
 const STREAM_WINDOW_BYTES: u32 = 1 << 20;
@@ -28,9 +33,6 @@ const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 2 << 20;
 /// Streams at once on a connection.
 const STREAMS_MAX: u32 = 256;
-/// Idle time after which a connection is pinged, and how long the pong may take.
-const PING_INTERVAL: Duration = Duration::from_secs(30);
-const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// Largest block of request headers.
 const HEADER_BYTES_MAX: u32 = 16 << 10;
 /// Pause after the operating system refuses to accept, usually for want of file descriptors.
@@ -60,7 +62,7 @@ pub(crate) async fn serve(
             () = shutdown.cancelled() => break,
         };
         let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
-            ingest.telemetry().count_closed_connection();
+            ingest.telemetry().count_closed_connection("too_many");
             continue;
         };
         accepted = accepted.wrapping_add(1);
@@ -110,12 +112,12 @@ impl Terms {
     /// Serves a connection to its end: first byte, TLS where it is configured, requests.
     async fn serve(self, stream: TcpStream) -> Result<(), Box<dyn Error + Send + Sync>> {
         stream.set_nodelay(true)?;
-        self.in_time(first_byte(&stream)).await?;
+        self.in_time(first_byte(&stream)).await.inspect_err(|error| self.count_silent(error))?;
         let Some(tls) = self.ingest.access().tls(self.protocol) else { return self.converse(stream).await };
         let accepted = self.in_time(TlsAcceptor::from(tls).accept(stream)).await;
         let mut stream = accepted.inspect_err(|_| self.ingest.telemetry().count_failed_handshake())?;
         // A client that has shaken hands and says nothing more is as silent as one that never began.
-        self.in_time(stream.fill_buf()).await.map(drop)?;
+        self.in_time(stream.fill_buf()).await.map(drop).inspect_err(|error| self.count_silent(error))?;
         Box::pin(self.converse(stream)).await
     }
 
@@ -127,25 +129,44 @@ impl Terms {
         }
     }
 
+    fn count_silent(&self, error: &io::Error) {
+        if error.kind() == io::ErrorKind::TimedOut {
+            self.ingest.telemetry().count_closed_connection("silent");
+        }
+    }
+
     async fn converse<S>(self, stream: S) -> Result<(), Box<dyn Error + Send + Sync>>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let Self { protocol, ingest, shutdown, age } = self;
-        let builder = builder(protocol, ingest.config().read_timeout);
-        let service = service_fn(move |request: Request<Incoming>| {
-            let ingest = Arc::clone(&ingest);
-            async move { Ok::<Reply, Infallible>(answer(protocol, ingest, request).await) }
+        let (config, telemetry) = (ingest.config(), ingest.telemetry());
+        let activity = Activity::default();
+        let service = service_fn(|request: Request<Incoming>| {
+            let (ingest, in_work) = (Arc::clone(&ingest), activity.request());
+            async move {
+                let reply = answer(protocol, ingest, request).await;
+                drop(in_work);
+                Ok::<Reply, Infallible>(reply)
+            }
         });
-        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+        let stream = TokioIo::new(Watched::new(stream, activity.clone()));
+        let builder = builder(protocol, config);
+        let connection = builder.serve_connection(stream, service);
         tokio::pin!(connection);
         tokio::select! {
             ended = connection.as_mut() => return ended,
+            begun = activity.falls_silent(config.read_timeout, config.connection_idle_max) => {
+                telemetry.count_closed_connection(if begun { "idle" } else { "silent" });
+                if !begun {
+                    return Ok(());
+                }
+            }
+            () = tokio::time::sleep(age) => telemetry.count_closed_connection("age"),
             () = shutdown.cancelled() => {}
-            () = tokio::time::sleep(age) => {}
         }
         connection.as_mut().graceful_shutdown();
-        connection.await
+        tokio::time::timeout(config.connection_age_grace, connection).await?
     }
 }
 
@@ -164,9 +185,10 @@ async fn answer(protocol: Protocol, ingest: Arc<Ingest>, request: Request<Incomi
     }
 }
 
-fn builder(protocol: Protocol, read_timeout: Duration) -> auto::Builder<TokioExecutor> {
+fn builder(protocol: Protocol, config: &CollectorConfig) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(read_timeout);
+    // Hyper takes the pause between two requests for a slow head. Both are silence here, which is counted.
+    builder.http1().header_read_timeout(None);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -174,8 +196,8 @@ fn builder(protocol: Protocol, read_timeout: Duration) -> auto::Builder<TokioExe
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_concurrent_streams(STREAMS_MAX)
         .max_header_list_size(HEADER_BYTES_MAX)
-        .keep_alive_interval(PING_INTERVAL)
-        .keep_alive_timeout(PING_TIMEOUT);
+        .keep_alive_interval(config.keepalive_interval)
+        .keep_alive_timeout(config.keepalive_timeout);
     match protocol {
         Protocol::Grpc => builder.http2_only(),
         Protocol::Http => builder,

@@ -20,7 +20,7 @@ pub struct IngestTelemetry {
     shed: Counts,
     refused: Counts,
     requests: Counts,
-    connections_closed: AtomicU64,
+    connections_closed: Counts,
     handshakes_failed: AtomicU64,
 }
 
@@ -45,8 +45,8 @@ pub struct IngestStatus {
     pub inflight_bytes: u64,
     /// The budget.
     pub inflight_bytes_max: u64,
-    /// Connections closed at once because there were too many.
-    pub connections_closed: u64,
+    /// Connections that were asked to go or closed, by reason: `too_many`, `silent` (nothing came in time), `idle`, `age`.
+    pub connections_closed: BTreeMap<&'static str, u64>,
     /// TLS handshakes that did not succeed: no TLS, no or a foreign certificate, too slow.
     pub handshakes_failed: u64,
 }
@@ -78,7 +78,7 @@ impl IngestTelemetry {
             shed: Counts::default(),
             refused: Counts::default(),
             requests: Counts::default(),
-            connections_closed: AtomicU64::default(),
+            connections_closed: Counts::default(),
             handshakes_failed: AtomicU64::default(),
         }
     }
@@ -95,7 +95,7 @@ impl IngestTelemetry {
             requests: self.requests.read(),
             inflight_bytes: u64::try_from(self.admission.inflight_bytes()).unwrap_or(u64::MAX),
             inflight_bytes_max: self.inflight_bytes_max,
-            connections_closed: self.connections_closed.load(Ordering::Relaxed),
+            connections_closed: self.connections_closed.read(),
             handshakes_failed: self.handshakes_failed.load(Ordering::Relaxed),
         }
     }
@@ -122,8 +122,8 @@ impl IngestTelemetry {
         self.refused.add(reason, 1);
     }
 
-    pub(crate) fn count_closed_connection(&self) {
-        self.connections_closed.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn count_closed_connection(&self, reason: &'static str) {
+        self.connections_closed.add(reason, 1);
     }
 
     pub(crate) fn count_failed_handshake(&self) {

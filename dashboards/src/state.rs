@@ -49,8 +49,8 @@ pub struct IngestCounts {
     pub requests: BTreeMap<String, u64>,
     /// Bytes of requests in work now.
     pub inflight_bytes: u64,
-    /// Connections closed at once because there were too many.
-    pub connections_closed: u64,
+    /// Connections of exporters that were asked to go or closed, by reason.
+    pub connections_closed: BTreeMap<String, u64>,
     /// TLS handshakes that did not succeed.
     pub handshakes_failed: u64,
 }

@@ -79,7 +79,9 @@ async fn an_hour(requests: &Requests, per_flush: u64, keep_rows: u64) -> Result<
         ..StorageConfig::default()
     };
     let clock = Arc::new(ManualClock::at(RECEIVED));
-    let store = Store::open(config, Arc::clone(&clock) as Arc<dyn daytwo_storage::Clock>, Arc::new(OtlpReplay::default())).await?;
+    let store =
+        Store::open(config, Arc::clone(&clock) as Arc<dyn daytwo_storage::Clock>, Arc::new(OtlpReplay::default()))
+            .await?;
     let (mut flush, mut compact) = (Duration::ZERO, Duration::ZERO);
     let (mut spans, mut waiting, mut flushes) = (0_u64, 0, 0);
     for body in &requests.bodies {

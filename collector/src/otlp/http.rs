@@ -14,11 +14,11 @@ use http_body::Body;
 use http_body_util::{BodyExt, Full};
 use prost::Message;
 
-use super::Reply;
 use super::body::{drain, read};
 use super::export::{Answer, Ingest, Request};
 use super::grpc::{response, stopping};
 use super::status::Refusal;
+use super::{Reply, cors};
 
 const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -29,9 +29,23 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: std::fmt::Display,
 {
-    let (parts, mut body) = request.into_parts();
+    let (parts, body) = request.into_parts();
+    let origins = &ingest.config().cors_allowed_origins;
+    let mut reply = match cors::preflight(origins, &parts) {
+        Some(reply) => reply,
+        None => answer(&ingest, &parts, body).await,
+    };
+    cors::show(origins, &parts.headers, &mut reply);
+    reply
+}
+
+async fn answer<B>(ingest: &Arc<Ingest>, parts: &http::request::Parts, mut body: B) -> Reply
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: std::fmt::Display,
+{
     let format = format(&parts.headers);
-    let result = export(&ingest, &parts, &format, &mut body).await;
+    let result = export(ingest, parts, &format, &mut body).await;
     ingest.telemetry().count_request(match format {
         Ok(PayloadFormat::Protobuf) => "http_protobuf",
         Ok(PayloadFormat::Json) => "http_json",

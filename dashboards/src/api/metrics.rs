@@ -75,8 +75,10 @@ fn ingest(out: &mut Exposition, counts: &IngestCounts) {
     }
     out.gauge("daytwo_inflight_bytes", "Bytes of export requests in work.");
     out.sample(&[], counts.inflight_bytes);
-    out.counter("daytwo_export_connections_closed_total", "Connections closed at once because there were too many.");
-    out.sample(&[], counts.connections_closed);
+    out.counter("daytwo_export_connections_closed_total", "Connections of exporters that were asked to go or closed.");
+    for (reason, count) in &counts.connections_closed {
+        out.sample(&[("reason", reason)], count);
+    }
     out.counter("daytwo_export_handshakes_failed_total", "TLS handshakes of exporters that did not succeed.");
     out.sample(&[], counts.handshakes_failed);
 }

@@ -216,3 +216,57 @@ async fn slow_senders_are_not_waited_for() {
         }
     }
 }
+
+/// Scenario: preflights and exports, accepted and refused, from a page of an allowed origin, of another one, and of none; with
+/// tokens asked for; then with CORS off.
+/// Guarantees: the allowed origin is told that it may and reads every answer, 401 and 413 included (O-60, O-61); nobody else gets a
+/// header, credentials are never allowed (O-62).
+#[tokio::test]
+async fn pages_of_named_origins_may_export() {
+    const SHOP: (&str, &str) = ("origin", "https://shop.example");
+    let files = TestFiles::default();
+    files.put("token", b"secret");
+    let access = AccessConfig { bearer_token_files: vec!["token".into()], ..AccessConfig::default() };
+    let open = || Access::open(&access, &files.reader()).unwrap();
+    let origins = vec!["http://localhost:3000".to_owned(), "https://Shop.example".to_owned()];
+    let on = CollectorConfig { cors_allowed_origins: origins, request_bytes_max: 1000, ..CollectorConfig::default() };
+    let running = start_with(on, open()).await;
+    let asks =
+        [SHOP, ("access-control-request-method", "POST"), ("access-control-request-headers", "authorization,x-tenant")];
+    let allowed = send(&running, Method::OPTIONS, "/v1/traces", &asks, Vec::new(), false).await;
+    assert_eq!((allowed.status.as_u16(), allowed.body.len()), (204, 0));
+    for (name, value) in [
+        ("access-control-allow-origin", SHOP.1),
+        ("access-control-allow-methods", "POST"),
+        ("access-control-allow-headers", "authorization,x-tenant"),
+        ("access-control-max-age", "600"),
+    ] {
+        assert_eq!(allowed.headers[name], value);
+    }
+    let token = ("authorization", "Bearer secret");
+    let large = vec![b' '; 2000];
+    for (headers, body, status) in [
+        (vec![token], b"{}".to_vec(), 200),
+        (vec![], b"{}".to_vec(), 401),
+        (vec![token], large, 413),
+        (vec![token], b"{".to_vec(), 400),
+    ] {
+        for (origin, shown) in [(Some(SHOP), true), (Some(("origin", "https://evil.example")), false), (None, false)] {
+            let headers: Vec<_> = headers.iter().copied().chain(origin).chain([("content-type", JSON)]).collect();
+            let answered = send(&running, Method::POST, "/v1/traces", &headers, body.clone(), false).await;
+            assert_eq!(answered.status.as_u16(), status);
+            let origin = answered.headers.get("access-control-allow-origin");
+            assert_eq!(origin.map(|origin| origin.to_str().unwrap()), shown.then_some(SHOP.1), "{status}");
+            assert_eq!(answered.headers.contains_key("access-control-expose-headers"), shown);
+            assert_eq!(answered.headers["vary"], "origin");
+            assert!(!answered.headers.contains_key("access-control-allow-credentials"));
+        }
+    }
+    let evil = [("origin", "https://evil.example"), asks[1]];
+    let refused = send(&running, Method::OPTIONS, "/v1/traces", &evil, Vec::new(), false).await;
+    assert_eq!((refused.status.as_u16(), refused.headers.get("access-control-allow-origin")), (405, None));
+    let off = start(CollectorConfig::default()).await;
+    let refused = send(&off, Method::OPTIONS, "/v1/traces", &asks, Vec::new(), false).await;
+    assert_eq!((refused.status.as_u16(), refused.headers.get("access-control-allow-origin")), (405, None));
+    assert!(!refused.headers.contains_key("vary"));
+}

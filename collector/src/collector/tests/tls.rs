@@ -216,7 +216,7 @@ async fn unfinished_handshakes_are_bounded() {
     let (running, _files) = start_tls(CollectorConfig { connections_max: 1, ..patient }, with_tls()).await;
     let _stalled = begin(running.http).await;
     assert_eq!(rest(TcpStream::connect(running.http).await.unwrap()).await, b"");
-    assert_eq!(running.telemetry.snapshot().connections_closed, 1);
+    assert_eq!(running.telemetry.snapshot().connections_closed["too_many"], 1);
 
     let hasty = CollectorConfig { read_timeout: Duration::from_millis(100), ..CollectorConfig::default() };
     let (running, _files) = start_tls(hasty, with_tls()).await;
