@@ -95,16 +95,31 @@ fn number_text<'a>(value: Value<'a>, expected: &'static str) -> Result<Option<&'
     std::str::from_utf8(raw).ok().filter(|text| !text.is_empty()).map(Some).ok_or(FieldError(expected))
 }
 
-/// A whole number in decimal, possibly in exponent form.
+/// A whole number in decimal, possibly with a point and an exponent. Exact: a double would round times.
 fn whole(text: &str) -> Option<i128> {
-    if let Ok(number) = text.parse::<i128>() {
+    if let Ok(number) = text.parse() {
         return Some(number);
     }
-    let number: f64 = text.parse().ok()?;
-    // Below 2^64 every whole double converts exactly.
-    let in_range = number.fract() == 0.0 && number.abs() < 18_446_744_073_709_551_616.0;
-    #[expect(clippy::cast_possible_truncation, reason = "whole and in range, as just checked")]
-    in_range.then_some(number as i128)
+    let (sign, unsigned) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
+    let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
+    let (before, after) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = [before, after].concat();
+    let shift = exponent.parse::<i64>().ok()?.checked_sub(i64::try_from(after.len()).ok()?)?;
+    if digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    shifted(&digits, shift)?.checked_mul(sign)
+}
+
+/// `digits` times ten to the power of `shift`, if that is a whole number.
+fn shifted(digits: &str, shift: i64) -> Option<i128> {
+    let significant = digits.trim_end_matches('0');
+    if significant.is_empty() {
+        return Some(0);
+    }
+    let zeros = i64::try_from(digits.len().checked_sub(significant.len())?).ok()?;
+    let power = u32::try_from(shift.checked_add(zeros)?).ok()?;
+    significant.parse::<i128>().ok()?.checked_mul(10_i128.checked_pow(power)?)
 }
 
 fn integer<T: TryFrom<i128> + Default>(value: Value<'_>, expected: &'static str) -> Result<T, FieldError> {
@@ -184,10 +199,28 @@ mod tests {
         assert_eq!(u64(value("18446744073709551615")), Ok(u64::MAX));
         assert_eq!(u64(value("\"1700000000000000001\"")), Ok(1_700_000_000_000_000_001));
         assert_eq!(u64(value("1e3")), Ok(1000));
+        assert_eq!(u64(value("1.8446744073709551615E+19")), Ok(u64::MAX));
+        assert_eq!(u64(value("\"1.700000000000000001e18\"")), Ok(1_700_000_000_000_000_001));
+        assert_eq!((u64(value("1500e-2")), u64(value("15.00")), i64(value("-2.5e1"))), (Ok(15), Ok(15), Ok(-25)));
+        assert_eq!((u64(value("0e999")), u64(value("0.0e-9"))), (Ok(0), Ok(0)));
         assert_eq!(u64(value("null")), Ok(0));
         assert_eq!(i64(value("\"-9223372036854775808\"")), Ok(i64::MIN));
         assert_eq!(i64(value("-0")), Ok(0));
-        for bad in ["-1", "1.5", "18446744073709551616", "\"\"", "\"x\"", "true", "[]", "1e400"] {
+        for bad in [
+            "-1",
+            "1.5",
+            "18446744073709551616",
+            "\"\"",
+            "\"x\"",
+            "true",
+            "[]",
+            "1e400",
+            "1e-1",
+            "15e-2",
+            "1e99999999999999999999",
+            "\"1e\"",
+            "\".\"",
+        ] {
             assert!(u64(value(bad)).is_err(), "{bad}");
         }
     }
