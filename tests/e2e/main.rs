@@ -7,6 +7,7 @@
 
 mod bad_input;
 mod command_line;
+mod conformance;
 mod demo;
 mod durability;
 mod harness;
