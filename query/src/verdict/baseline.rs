@@ -11,6 +11,9 @@ use crate::measure::{FINE, NodeKey, slot_start};
 
 /// Both versions side by side for less than this are a switch-over, whose cold start would decide, and no canary.
 const CANARY_SLOTS: usize = 6;
+/// Between two slots in which both had traces, so many slots at most still count as concurrent: a version with a trace every few
+/// seconds is often missing from a slot by chance, and within a minute the weather is the same.
+const BRIDGED_SLOTS: i64 = 6;
 /// The old version counts as gone when it had no trace for this long while the new one had, ...
 const GONE_SLOTS: i64 = 6;
 /// ... or sooner, when at its former rate so many traces are missing (by chance once in 20,000 times).
@@ -22,7 +25,7 @@ pub(super) struct Comparison {
     pub(super) rung: Rung,
     /// First and past-the-last slot of either cohort.
     pub(super) windows: [(i64, i64); ARMS],
-    /// For concurrent traffic: only slots in which both had traces.
+    /// For concurrent traffic: only slots in which both had traces, and short gaps between those.
     shared: Option<Vec<i64>>,
     /// Traces of either cohort.
     pub(super) traces: [u64; ARMS],
@@ -79,6 +82,21 @@ fn traffic(cohorts: &Cohorts) -> BTreeMap<i64, [u64; ARMS]> {
     traffic
 }
 
+/// The slots with traffic that lie in a short gap between two shared ones, and the shared ones.
+fn bridged(traffic: &BTreeMap<i64, [u64; ARMS]>, shared: &[i64]) -> Vec<i64> {
+    let spans: Vec<(i64, i64)> = shared
+        .windows(2)
+        .filter_map(|pair| Some((*pair.first()?, *pair.get(1)?)))
+        .filter(|(from, to)| to.saturating_sub(*from) <= BRIDGED_SLOTS * width())
+        .collect();
+    let inside = |slot: &i64| {
+        let next = spans.partition_point(|(_, to)| to < slot);
+        spans.get(next).is_some_and(|(from, _)| from <= slot)
+    };
+    let taken = |slot: &&i64| shared.binary_search(slot).is_ok() || inside(slot);
+    traffic.keys().filter(taken).copied().collect()
+}
+
 /// Whether the old version's last slot is so far back that it has no more traffic.
 #[expect(clippy::cast_precision_loss, reason = "counts and slots stay far below 2^53")]
 fn is_gone(traffic: &BTreeMap<i64, [u64; ARMS]>, last: i64, first: i64, end: i64) -> bool {
@@ -101,7 +119,8 @@ impl Comparison {
             .map(|(slot, _)| *slot)
             .collect();
         let canary = shared.len() >= CANARY_SLOTS;
-        let concurrent = Self::new(Rung::B, [(first, end); ARMS], Some(shared), &traffic);
+        let bridged = bridged(&traffic, &shared);
+        let concurrent = Self::new(Rung::B, [(first, end); ARMS], Some(bridged), &traffic);
         let oldest = slot_start(cohorts.key.first_seen.saturating_sub(config.lookback), FINE);
         let past = Self::new(Rung::C, [(oldest, first), (first, end)], None, &traffic);
         let enough = |comparison: &Self| comparison.traces.iter().all(|traces| *traces >= config.traces_min);

@@ -493,6 +493,31 @@ fn two_versions_that_moved_together_are_confounded() {
     assert!(verdict.reason.contains("ledger"), "{}", verdict.reason);
 }
 
+/// Scenario: a canary with a trace every ten seconds, of the old and of the new version by turns and of both once a minute; for four minutes of the
+/// old one alone.
+/// Guarantees: all of it is concurrent but those four minutes, and the end, where the old one may be gone.
+#[test]
+fn a_slow_trickle_is_concurrent() {
+    let mut shop = Shop::new(3);
+    let (mut records, mut concurrent) = (Vec::new(), [0_u64; 2]);
+    for slot in 0..111_i64 {
+        let versions: &[&str] = match slot {
+            61..84 => &["v1"],
+            _ if slot % 6 == 0 => &["v1", "v2"],
+            _ if slot % 2 == 0 => &["v1"],
+            _ => &["v2"],
+        };
+        for version in versions {
+            let spans = shop.trace(records.len() as u64, START + (60 + slot * 10) * SECOND, version, &NOTHING);
+            records.push(measure_trace(&stitch(spans)).unwrap().0);
+            concurrent[usize::from(*version == "v2")] += u64::from(!(61..84).contains(&slot) && slot <= 108);
+        }
+    }
+    let config = VerdictConfig::default();
+    let verdict = judge(&filled(&records, &config), now(1_110), &config);
+    assert_eq!((verdict.baseline.rung, [verdict.baseline.traces, verdict.candidate.traces]), (Rung::B, concurrent));
+}
+
 /// Scenario: an open verdict and a decided one whose deployments are no longer followed.
 /// Guarantees: the open one ends as INCONCLUSIVE and says why, the other stays.
 #[test]
