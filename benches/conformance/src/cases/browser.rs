@@ -43,11 +43,23 @@ async fn named(suite: &Suite, origin: &str) {
         "a preflight request of an origin that was named",
         "200 or 204, with origin, POST and content-type",
     );
+    let exposed = ours("O-62", "what a page of that origin may read", "Retry-After; no credentials for everybody");
+    let readable = |answer: &Answer| -> Verdict {
+        let names = answer.header("access-control-expose-headers").to_ascii_lowercase();
+        let everybody = answer.header("access-control-allow-origin") == "*";
+        let credentials = answer.header("access-control-allow-credentials") == "true";
+        if names.contains("retry-after") && !(everybody && credentials) {
+            Ok(names)
+        } else {
+            Err(format!("{:?}", answer.headers))
+        }
+    };
     let answers = must("O-61", "the origin on answers and errors", "Access-Control-Allow-Origin");
     for transport in Transport::HTTP {
         let body = written(transport, &crate::model::Request::default());
         let call = Call::export(transport, Compression::None, &body).with("origin", origin);
         suite.check(answers, call.clone(), allows).await;
+        suite.check(exposed, call.clone(), readable).await;
         suite.check(answers, call.clone().raw_body(b"\xFF"), allows).await;
         let asks = call.method(Method::OPTIONS).with("access-control-request-method", "POST").raw_body(b"");
         let asks =

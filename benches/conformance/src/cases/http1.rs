@@ -19,7 +19,15 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const SLOW_MAX: Duration = Duration::from_secs(90);
 
 pub(super) async fn run(suite: &Suite) {
-    tokio::join!(in_step(suite), chunked(suite), expectations(suite), slow(suite), idle(suite), broken_off(suite));
+    tokio::join!(
+        in_step(suite),
+        chunked(suite),
+        expectations(suite),
+        slow(suite),
+        idle(suite),
+        never_begun(suite),
+        broken_off(suite)
+    );
 }
 
 /// A connection with what was read and not yet used.
@@ -85,14 +93,14 @@ impl Connection {
         let body = self.read.drain(..end + 4 + length).skip(end + 4).collect();
         Ok(Some(Answer { transport: self.transport, status, headers, body }))
     }
+}
 
-    /// Whether the server closes the connection, with an answer or without.
-    async fn until_closed(mut self) -> Verdict {
-        let mut rest = Vec::new();
-        match tokio::time::timeout(SLOW_MAX, self.stream.read_to_end(&mut rest)).await {
-            Ok(_) => Ok("closed".to_owned()),
-            Err(_) => Err(format!("still open after {SLOW_MAX:?}")),
-        }
+/// Whether the server closes the connection, with an answer or without.
+async fn until_closed(mut stream: TcpStream) -> Verdict {
+    let mut rest = Vec::new();
+    match tokio::time::timeout(SLOW_MAX, stream.read_to_end(&mut rest)).await {
+        Ok(_) => Ok("closed".to_owned()),
+        Err(_) => Err(format!("still open after {SLOW_MAX:?}")),
     }
 }
 
@@ -222,12 +230,28 @@ async fn idle(suite: &Suite) {
     let stalled = |_| async move {
         let mut connection = Connection::open(suite, Transport::HttpJson).await?;
         connection.write(b"POST /v1/traces HTTP/1.1\r\nhost: x\r\nx-slow: ").await?;
-        connection.until_closed().await
+        until_closed(connection.stream).await
     };
     let verdicts: Vec<Verdict> = futures::stream::iter(0..200).map(stalled).buffer_unordered(200).collect().await;
     verdicts.into_iter().for_each(|verdict| suite.note(case, None, verdict));
     let case = must("O-84", "an export after connections were held open", "success");
     suite.accepts(case, Transport::HttpJson, &suite.request()).await;
+}
+
+/// Connections that never come to a first request, on both ports.
+async fn never_begun(suite: &Suite) {
+    let case = ours("O-84", "connections that send nothing, or half of HTTP/2's preface", "each closed");
+    let silent = |(address, bytes): (String, &'static [u8])| async move {
+        let mut stream = TcpStream::connect(address).await.map_err(|error| format!("cannot connect: {error}"))?;
+        stream.write_all(bytes).await.map_err(|error| format!("cannot write: {error}"))?;
+        until_closed(stream).await
+    };
+    let addresses = [&suite.client.grpc, &suite.client.http];
+    let attempts = addresses
+        .into_iter()
+        .flat_map(|address| [&b""[..], b"PRI * HTTP/2.0\r\n"].map(|bytes| (address.clone(), bytes)));
+    let verdicts: Vec<Verdict> = futures::stream::iter(attempts).map(silent).buffer_unordered(4).collect().await;
+    verdicts.into_iter().for_each(|verdict| suite.note(case, None, verdict));
 }
 
 /// Clients that leave in the middle of a body, or before the answer.

@@ -31,6 +31,16 @@ async fn yes_man() -> SocketAddr {
                 Ok::<_, Infallible>(answer.body(Full::new(Bytes::from_static(b"{}"))).unwrap())
             });
             tokio::spawn(async move {
+                // Who does not begin is not waited for.
+                let mut preface = [0; 24];
+                let begun = tokio::time::timeout(Duration::from_secs(5), async {
+                    while matches!(stream.peek(&mut preface).await, Ok(1..24)) && preface.starts_with(b"PRI") {
+                        tokio::time::sleep(Duration::from_millis(10)).await;
+                    }
+                });
+                if begun.await.is_err() {
+                    return;
+                }
                 let mut builder = auto::Builder::new(TokioExecutor::new());
                 builder.http1().timer(TokioTimer::new()).header_read_timeout(Duration::from_millis(500));
                 builder.serve_connection(TokioIo::new(stream), service).await.ok();
