@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use daytwo_collector::{Access, Collector, FileReader};
+use daytwo_collector::{Access, Collector, FileReader, Surroundings};
 use daytwo_dashboards::{ALERTS_BYTES_MAX, Alerts, AppState, Parts, RateMeter, Readiness};
 use daytwo_query::{Correlator, QueryEngine};
 use daytwo_storage::{Clock, Store, SystemClock};
@@ -86,8 +86,10 @@ impl Server {
         let access = Access::open(&config.collector.access(), &reader)?;
         let store = store::open(config, Arc::clone(&clock)).await?;
         let settings = config.collector.settings();
-        let collector =
-            Collector::bind(settings, access, Arc::clone(&store), Arc::clone(&clock), rand::random()).await?;
+        let readiness = Readiness::default();
+        let ready = readiness.clone();
+        let surroundings = Surroundings { access, seed: rand::random(), ready: Arc::new(move || ready.get()) };
+        let collector = Collector::bind(settings, surroundings, Arc::clone(&store), Arc::clone(&clock)).await?;
         let addresses = Addresses { grpc: collector.grpc_addr(), http: collector.http_addr(), web: web_addr };
         let correlator = Correlator::new(config.engine.settings(), Arc::clone(&clock));
         correlator.keep_declared_in(store.document(DECLARED_FILE, DECLARED_BYTES_MAX))?;
@@ -109,7 +111,7 @@ impl Server {
             ingest: facts::ingest(collector.telemetry()),
             storage: Arc::new(move || stored.status()),
             alerts,
-            readiness: Readiness::default(),
+            readiness,
             rate: Arc::new(RateMeter::default()),
         });
         let mut server = Self { addresses, state, store, stop: Stop::default(), tasks: Tasks::default() };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use daytwo_collector::IngestTelemetry;
-use daytwo_dashboards::{CONNECTIONS_MAX, Identity, IngestCounts, Probe};
+use daytwo_dashboards::{CONNECTIONS_MAX, Identity, IngestCounts, Probe, SpanCounts};
 use daytwo_storage::UnixNanos;
 
 use super::Addresses;
@@ -53,7 +53,12 @@ pub(super) fn ingest(telemetry: Arc<IngestTelemetry>) -> Probe<IngestCounts> {
         let owned = |counts: BTreeMap<&'static str, u64>| {
             counts.into_iter().map(|(name, count)| (name.to_owned(), count)).collect()
         };
+        let spans = |(transport, spans): (&str, daytwo_collector::SpanCounts)| {
+            let daytwo_collector::SpanCounts { received, accepted, deduplicated, rejected } = spans;
+            (transport.to_owned(), SpanCounts { received, accepted, deduplicated, rejected: owned(rejected) })
+        };
         IngestCounts {
+            spans: status.spans.into_iter().map(spans).collect(),
             received_spans: status.received_spans,
             accepted_spans: status.accepted_spans,
             deduplicated_spans: status.deduplicated_spans,
@@ -61,7 +66,10 @@ pub(super) fn ingest(telemetry: Arc<IngestTelemetry>) -> Probe<IngestCounts> {
             shed_requests: owned(status.shed_requests),
             bad_requests: owned(status.refused_requests),
             requests: owned(status.requests),
+            inflight_requests: status.inflight_requests,
             inflight_bytes: status.inflight_bytes,
+            inflight_bytes_max: status.inflight_bytes_max,
+            freshness: status.freshness,
             connections_closed: owned(status.connections_closed),
             handshakes_failed: status.handshakes_failed,
         }

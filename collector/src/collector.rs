@@ -11,41 +11,67 @@ use tracing::{info, warn};
 
 use crate::access::Access;
 use crate::error::{CollectorError, Result};
-use crate::otlp::export::{Ingest, Parts};
+use crate::otlp::export::{Ingest, Sink};
 use crate::server::{Protocol, serve};
 use crate::{CollectorConfig, IngestTelemetry};
 
 /// The last part of the drain, in which requests still in work are answered "stopping" and the answers go out.
 const LAST_ANSWERS: Duration = Duration::from_millis(500);
 
+/// What the receivers are given besides their settings and the store.
+pub struct Surroundings {
+    /// Who may export, and how connections are protected.
+    pub access: Access,
+    /// A random number that clients cannot know: it keeps them from choosing attribute keys that are slow to tell apart.
+    pub seed: u64,
+    /// Whether the server is ready, which gRPC's health check answers.
+    pub ready: Arc<dyn Fn() -> bool + Send + Sync>,
+}
+
+impl Default for Surroundings {
+    /// Everybody may export, to a server that is always ready.
+    fn default() -> Self {
+        Self { access: Access::default(), seed: 0, ready: Arc::new(|| true) }
+    }
+}
+
+impl std::fmt::Debug for Surroundings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Surroundings").field("access", &self.access).finish_non_exhaustive()
+    }
+}
+
 /// The OTLP receivers.
 #[derive(Debug, Clone, Copy)]
 pub struct Collector;
 
 impl Collector {
-    /// Takes both addresses; nothing is accepted before [`BoundCollector::serve`]. `seed` is a random number that clients cannot
-    /// know: it keeps them from choosing attribute keys that are slow to tell apart.
+    /// Takes both addresses; nothing is accepted before [`BoundCollector::serve`].
     ///
     /// # Errors
     /// [`CollectorError::Config`] for settings out of range, [`CollectorError::Bind`] for an address that cannot be had.
     pub async fn bind(
         config: CollectorConfig,
-        access: Access,
+        surroundings: Surroundings,
         store: Arc<Store>,
         clock: Arc<dyn Clock>,
-        seed: u64,
     ) -> Result<BoundCollector> {
-        Self::bind_parts(config, Parts { access, sink: store, clock, seed }).await
+        Self::bind_sink(config, surroundings, store, clock).await
     }
 
-    pub(crate) async fn bind_parts(config: CollectorConfig, parts: Parts) -> Result<BoundCollector> {
+    pub(crate) async fn bind_sink(
+        config: CollectorConfig,
+        surroundings: Surroundings,
+        sink: Arc<dyn Sink>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<BoundCollector> {
         let problems = config.problems();
         if !problems.is_empty() {
             return Err(CollectorError::Config { problems });
         }
         let (grpc, grpc_addr) = listen(config.grpc_addr, "collector.grpc_addr").await?;
         let (http, http_addr) = listen(config.http_addr, "collector.http_addr").await?;
-        let ingest = Arc::new(Ingest::new(config, parts));
+        let ingest = Arc::new(Ingest::new(config, surroundings, sink, clock));
         Ok(BoundCollector { grpc, grpc_addr, http, http_addr, ingest })
     }
 }

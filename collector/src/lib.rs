@@ -16,9 +16,9 @@ mod server;
 mod telemetry;
 
 pub use access::{Access, FileReader};
-pub use collector::{BoundCollector, Collector};
+pub use collector::{BoundCollector, Collector, Surroundings};
 pub use config::{AccessConfig, CollectorConfig};
 pub use error::{CollectorError, Result};
 pub use otlp::decode::OtlpReplay;
 pub use otlp::{decode, encode};
-pub use telemetry::{IngestStatus, IngestTelemetry};
+pub use telemetry::{IngestStatus, IngestTelemetry, SpanCounts};

@@ -26,7 +26,7 @@ pub use link::encoded;
 pub use openapi::document;
 pub use rate::RateMeter;
 pub use server::{CONNECTIONS_MAX, serve};
-pub use state::{AppState, Identity, IngestCounts, Parts, Probe, Readiness};
+pub use state::{AppState, Identity, IngestCounts, Parts, Probe, Readiness, SpanCounts};
 
 /// Everything that the web port answers.
 pub fn router(state: AppState) -> Router {

@@ -6,7 +6,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use daytwo_query::{Clock, Correlator, QueryEngine, StoreStatus, UnixNanos};
+use daytwo_query::{Clock, Correlator, Latencies, QueryEngine, StoreStatus, UnixNanos};
 
 use crate::alerts::Alerts;
 use crate::rate::RateMeter;
@@ -30,6 +30,19 @@ pub struct Identity {
     pub allowed_hosts: Vec<String>,
 }
 
+/// Spans of export requests that were answered with success.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SpanCounts {
+    /// All.
+    pub received: u64,
+    /// Those that are durable and visible.
+    pub accepted: u64,
+    /// Those of requests that had been accepted before.
+    pub deduplicated: u64,
+    /// Those refused one by one, by reason.
+    pub rejected: BTreeMap<String, u64>,
+}
+
 /// What the collector counted since start.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct IngestCounts {
@@ -41,14 +54,22 @@ pub struct IngestCounts {
     pub deduplicated_spans: u64,
     /// Spans refused one by one, by reason.
     pub rejected_spans: BTreeMap<String, u64>,
+    /// The same by transport.
+    pub spans: BTreeMap<String, SpanCounts>,
     /// Requests refused whole because of load, by reason.
     pub shed_requests: BTreeMap<String, u64>,
     /// Requests refused for good, by reason.
     pub bad_requests: BTreeMap<String, u64>,
     /// Requests answered, by transport.
     pub requests: BTreeMap<String, u64>,
-    /// Bytes of requests in work now.
+    /// Requests in work now.
+    pub inflight_requests: u64,
+    /// Their bytes.
     pub inflight_bytes: u64,
+    /// How many bytes there may be.
+    pub inflight_bytes_max: u64,
+    /// From the last byte of a request until its spans are durable and visible.
+    pub freshness: Latencies,
     /// Connections of exporters that were asked to go or closed, by reason.
     pub connections_closed: BTreeMap<String, u64>,
     /// TLS handshakes that did not succeed.

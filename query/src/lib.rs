@@ -41,7 +41,8 @@ mod yielding;
 // The board knows storage only through this crate.
 pub use daytwo_storage::index::{Catalogue, OperationName, VersionName};
 pub use daytwo_storage::{
-    Clock, DiskLevel, Document, DocumentFolder, SpanId, StoreStatus, SystemClock, TraceId, Traffic, UnixNanos,
+    Clock, DiskLevel, Document, DocumentFolder, Latencies, SpanId, StoreStatus, SystemClock, TraceId, Traffic,
+    UnixNanos,
 };
 
 pub use catalogue::Names;

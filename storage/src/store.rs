@@ -425,7 +425,6 @@ impl Shared {
 
     fn status(&self) -> StoreStatus {
         let sums = self.buffer.sums();
-        let (wal_syncs, wal_sync_ns_total, wal_sync_ns_max) = self.health.syncs();
         let count = |of: fn(&Flusher) -> &AtomicU64| {
             self.writing.as_ref().map_or(0, |writing| of(&writing.flusher).load(Ordering::Relaxed))
         };
@@ -441,9 +440,7 @@ impl Shared {
             flushes: count(|flusher| &flusher.flushes),
             flush_failures: count(|flusher| &flusher.failures),
             read_only: self.refusal(),
-            wal_syncs,
-            wal_sync_ns_total,
-            wal_sync_ns_max,
+            wal_syncs: self.health.syncs(),
             indexes_made: self.keeper.made(),
             index_failures: self.keeper.failed(),
             compaction: self.writing.as_ref().map(|writing| writing.compactor.status()).unwrap_or_default(),

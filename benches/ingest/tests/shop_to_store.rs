@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
-use daytwo_collector::{Access, Collector, CollectorConfig, OtlpReplay};
+use daytwo_collector::{Collector, CollectorConfig, OtlpReplay, Surroundings};
 use daytwo_storage::schema::col;
 use daytwo_storage::testing::ManualClock;
 use daytwo_storage::{SpanBatch, StorageConfig, Store, UnixNanos};
@@ -29,7 +29,7 @@ async fn the_shop_arrives_whole() {
     let store = Store::open(config, Arc::clone(&clock) as _, Arc::new(OtlpReplay::default())).await.unwrap();
     let any = "127.0.0.1:0".parse().unwrap();
     let config = CollectorConfig { grpc_addr: any, http_addr: any, ..CollectorConfig::default() };
-    let collector = Collector::bind(config, Access::default(), Arc::clone(&store), clock, 7).await.unwrap();
+    let collector = Collector::bind(config, Surroundings::default(), Arc::clone(&store), clock).await.unwrap();
     let endpoints = Endpoints::new(&collector.grpc_addr().to_string(), &collector.http_addr().to_string()).unwrap();
     let shutdown = CancellationToken::new();
     let serving = tokio::spawn(collector.serve(shutdown.clone()));

@@ -1,5 +1,6 @@
 //! Requests over real sockets, against a stand-in for the store that can be busy, slow or failing.
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -16,8 +17,9 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::AccessConfig;
+use crate::SpanCounts;
 use crate::access::testing::TestFiles;
-use crate::otlp::export::{Appending, Sink};
+use crate::otlp::export::Appending;
 
 mod client;
 mod grpc;
@@ -107,19 +109,23 @@ async fn start(config: CollectorConfig) -> Running {
 }
 
 async fn start_with(config: CollectorConfig, access: Access) -> Running {
+    start_in(config, Surroundings { access, ..Surroundings::default() }).await
+}
+
+async fn start_in(config: CollectorConfig, surroundings: Surroundings) -> Running {
     let shelf = Arc::new(Shelf::default());
     let clock = Arc::new(ManualClock::at(UnixNanos(1_700_000_000_000_000_000)));
     let sink = Arc::clone(&shelf);
-    let bound = Collector::bind_parts(local(config), Parts { access, sink, clock, seed: 7 }).await.unwrap();
+    let bound = Collector::bind_sink(local(config), surroundings, sink, clock).await.unwrap();
     let shutdown = CancellationToken::new();
     let (grpc, http, telemetry) = (bound.grpc_addr(), bound.http_addr(), bound.telemetry());
     let served = tokio::spawn(bound.serve(shutdown.clone()));
     Running { grpc, http, shelf, telemetry, shutdown, served }
 }
 
-fn parts() -> Parts {
-    let clock = Arc::new(ManualClock::default());
-    Parts { access: Access::default(), sink: Arc::new(Shelf::default()), clock, seed: 7 }
+/// A store and a clock of no account.
+fn idle() -> (Arc<Shelf>, Arc<ManualClock>) {
+    (Arc::new(Shelf::default()), Arc::new(ManualClock::default()))
 }
 
 fn span(id: u64) -> Span {
@@ -163,17 +169,19 @@ async fn an_occupied_port_is_named() {
     for key in ["collector.grpc_addr", "collector.http_addr"] {
         let mut config = local(CollectorConfig::default());
         *(if key == "collector.grpc_addr" { &mut config.grpc_addr } else { &mut config.http_addr }) = addr;
-        let error = Collector::bind_parts(config, parts()).await.unwrap_err();
+        let (sink, clock) = idle();
+        let error = Collector::bind_sink(config, Surroundings::default(), sink, clock).await.unwrap_err();
         let message = error.to_string();
         assert!(message.contains(&addr.to_string()) && message.contains(key), "{message}");
     }
     let config = CollectorConfig { inflight_bytes_max: 1, ..local(CollectorConfig::default()) };
-    let error = Collector::bind_parts(config, parts()).await.unwrap_err();
+    let (sink, clock) = idle();
+    let error = Collector::bind_sink(config, Surroundings::default(), sink, clock).await.unwrap_err();
     assert!(error.to_string().contains("collector.inflight_bytes_max"));
 }
 
 /// Scenario: the same request over every transport, encoding and compression, then a repetition.
-/// Guarantees: each stores its spans once; counters reconcile: received = accepted + deduplicated + rejected.
+/// Guarantees: each stores its spans once; counters reconcile for each transport: received = accepted + deduplicated + rejected.
 #[tokio::test]
 async fn counters_reconcile() {
     let running = start(CollectorConfig::default()).await;
@@ -183,8 +191,18 @@ async fn counters_reconcile() {
     http::post(&running, http::PROTOBUF, None, request(vec![span(9)]).encode_to_vec()).await;
     http::post(&running, http::JSON, None, b"{\"resourceSpans\":[]}".to_vec()).await;
     let status = running.telemetry.snapshot();
+    let sum = |count: fn(&SpanCounts) -> u64| status.spans.values().map(count).sum::<u64>();
     assert_eq!((status.received_spans, status.accepted_spans, status.deduplicated_spans), (5, 2, 1));
+    assert_eq!((sum(|one| one.received), sum(|one| one.accepted), sum(|one| one.deduplicated)), (5, 2, 1));
     assert_eq!(status.rejected_spans.iter().collect::<Vec<_>>(), [(&"invalid_trace_id", &2)]);
+    let bad = |count| BTreeMap::from([("invalid_trace_id", count)]);
+    let expected = [
+        ("grpc", SpanCounts { received: 2, accepted: 1, deduplicated: 0, rejected: bad(1) }),
+        ("http_json", SpanCounts::default()),
+        ("http_protobuf", SpanCounts { received: 3, accepted: 1, deduplicated: 1, rejected: bad(1) }),
+    ];
+    assert_eq!(status.spans.clone().into_iter().collect::<Vec<_>>(), expected);
+    assert_eq!((status.freshness.count, status.inflight_requests), (3, 0));
     let requests: Vec<_> = status.requests.into_iter().collect();
     assert_eq!(requests, [("grpc", 1), ("http_json", 1), ("http_protobuf", 2)]);
     assert_eq!(running.shelf.spans(), 2);

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use daytwo_storage::{
@@ -20,9 +21,10 @@ use super::decode::{self, Decoded, Limits, Rejections, Room};
 use super::inflate::{InflateError, inflate};
 use super::status::{Refusal, Shed};
 use crate::CollectorConfig;
+use crate::Surroundings;
 use crate::access::Access;
 use crate::admission::{Admission, Share};
-use crate::telemetry::IngestTelemetry;
+use crate::telemetry::{IngestTelemetry, Transport};
 
 /// Bodies up to this size are decoded where they were read: about 200 µs, less than a change of thread is worth.
 const INLINE_BYTES_MAX: usize = 128 << 10;
@@ -61,6 +63,7 @@ impl Sink for Store {
 /// A request as received.
 #[derive(Debug)]
 pub(crate) struct Request {
+    pub(crate) transport: Transport,
     pub(crate) payload: Bytes,
     pub(crate) format: PayloadFormat,
     pub(crate) compression: PayloadCompression,
@@ -76,21 +79,13 @@ pub(crate) struct Answer {
     pub(crate) message: String,
 }
 
-/// What the receivers work with.
-pub(crate) struct Parts {
-    pub(crate) access: Access,
-    pub(crate) sink: Arc<dyn Sink>,
-    pub(crate) clock: Arc<dyn Clock>,
-    /// A number that clients do not know.
-    pub(crate) seed: u64,
-}
-
 /// What both transports share.
 pub(crate) struct Ingest {
     sink: Arc<dyn Sink>,
     clock: Arc<dyn Clock>,
     config: CollectorConfig,
     access: Arc<Access>,
+    ready: Arc<dyn Fn() -> bool + Send + Sync>,
     limits: Limits,
     admission: Arc<Admission>,
     telemetry: Arc<IngestTelemetry>,
@@ -103,8 +98,13 @@ pub(crate) struct Ingest {
 }
 
 impl Ingest {
-    pub(crate) fn new(config: CollectorConfig, parts: Parts) -> Self {
-        let Parts { access, sink, clock, seed } = parts;
+    pub(crate) fn new(
+        config: CollectorConfig,
+        surroundings: Surroundings,
+        sink: Arc<dyn Sink>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let Surroundings { access, seed, ready } = surroundings;
         let admission = Arc::new(Admission::new(config.inflight_bytes_max, config.admission_wait));
         let telemetry = Arc::new(IngestTelemetry::new(Arc::clone(&admission), config.inflight_bytes_max));
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -113,6 +113,7 @@ impl Ingest {
             clock,
             config,
             access: Arc::new(access),
+            ready,
             limits: Limits { key_seed: seed, ..Limits::default() },
             admission,
             telemetry,
@@ -128,6 +129,11 @@ impl Ingest {
 
     pub(crate) fn access(&self) -> &Arc<Access> {
         &self.access
+    }
+
+    /// Whether the server is ready for exports.
+    pub(crate) fn is_ready(&self) -> bool {
+        (self.ready)()
     }
 
     pub(crate) fn telemetry(&self) -> &Arc<IngestTelemetry> {
@@ -191,7 +197,7 @@ impl Ingest {
 
     async fn run(self: Arc<Self>, request: Request) -> Result<Answer, Refusal> {
         let received = self.clock.now();
-        let (Request { payload, format, compression, share }, request_hash, decoded) =
+        let (Request { transport, payload, format, compression, share }, request_hash, decoded) =
             self.decode(request, received).await?;
         let Decoded { batch, received: spans, rejected, reasons } = decoded;
         let stored = u64::try_from(batch.len()).unwrap_or(u64::MAX);
@@ -203,9 +209,11 @@ impl Ingest {
                 Refusal::from(&error)
             })?;
             duplicate = committed.duplicate;
+            let elapsed = self.clock.now().0.saturating_sub(received.0);
+            self.telemetry.count_fresh(Duration::from_nanos(u64::try_from(elapsed).unwrap_or(0)));
         }
         drop(share);
-        self.telemetry.count_spans(stored, duplicate, &reasons);
+        self.telemetry.count_spans(transport, stored, duplicate, &reasons);
         Ok(answer(spans, &reasons))
     }
 

@@ -23,6 +23,7 @@ use super::Reply;
 use super::body::{Collected, drain, read};
 use super::export::{Answer, Ingest, Request};
 use super::status::{Refusal, Shed};
+use crate::telemetry::Transport;
 
 const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 const HEALTH: &str = "/grpc.health.v1.Health/Check";
@@ -36,8 +37,9 @@ const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 /// A message's prefix: one byte "compressed", four bytes length.
 const PREFIX_BYTES: usize = 5;
 
-/// `HealthCheckResponse { status: SERVING }`.
+/// `HealthCheckResponse { status: SERVING }`, and `NOT_SERVING`.
 const SERVING: &[u8] = &[0x08, 0x01];
+const NOT_SERVING: &[u8] = &[0x08, 0x02];
 
 /// Answers one request.
 pub(crate) async fn serve<B>(ingest: Arc<Ingest>, request: HttpRequest<B>) -> Reply
@@ -50,9 +52,10 @@ where
     }
     match request.uri().path() {
         EXPORT => {
+            let _in_work = ingest.telemetry().begin_request();
             let (parts, mut body) = request.into_parts();
             let result = with_timeout(&parts.headers, export(&ingest, &parts.headers, &mut body)).await;
-            ingest.telemetry().count_request("grpc");
+            ingest.telemetry().count_request(Transport::Grpc);
             match result {
                 Ok(answer) => unary(&response(answer).encode_to_vec()),
                 Err(refusal) => {
@@ -64,7 +67,7 @@ where
                 }
             }
         }
-        HEALTH => unary(SERVING),
+        HEALTH => unary(if ingest.is_ready() { SERVING } else { NOT_SERVING }),
         other => refused(&Refusal::NotFound(other.to_owned())),
     }
 }
@@ -112,7 +115,8 @@ where
         (1, None) => return Err(Refusal::EncodingMissing),
         _ => return Err(Refusal::Malformed(format!("a message's first byte is {flag}, not 0 or 1"))),
     };
-    ingest.export(Request { payload, format: PayloadFormat::Protobuf, compression, share }).await
+    let (transport, format) = (Transport::Grpc, PayloadFormat::Protobuf);
+    ingest.export(Request { transport, payload, format, compression, share }).await
 }
 
 /// The length of the framed message, once its prefix is there.

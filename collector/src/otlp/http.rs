@@ -19,6 +19,7 @@ use super::export::{Answer, Ingest, Request};
 use super::grpc::{response, stopping};
 use super::status::Refusal;
 use super::{Reply, cors};
+use crate::telemetry::Transport;
 
 const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -44,13 +45,10 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: std::fmt::Display,
 {
+    let _in_work = ingest.telemetry().begin_request();
     let format = format(&parts.headers);
     let result = export(ingest, parts, &format, &mut body).await;
-    ingest.telemetry().count_request(match format {
-        Ok(PayloadFormat::Protobuf) => "http_protobuf",
-        Ok(PayloadFormat::Json) => "http_json",
-        Err(_) => "http_other",
-    });
+    ingest.telemetry().count_request(format.as_ref().map_or(Transport::HttpOther, |format| transport(*format)));
     let format = format.unwrap_or(PayloadFormat::Json);
     match result {
         Ok(answer) => accepted(answer, format),
@@ -92,7 +90,7 @@ where
         payload = reading => payload?,
         () = ingest.deadline().cancelled() => return Err(stopping()),
     };
-    ingest.export(Request { payload, format, compression, share }).await
+    ingest.export(Request { transport: transport(format), payload, format, compression, share }).await
 }
 
 fn format(headers: &HeaderMap) -> Result<PayloadFormat, Refusal> {
@@ -104,6 +102,13 @@ fn format(headers: &HeaderMap) -> Result<PayloadFormat, Refusal> {
         Ok(PayloadFormat::Json)
     } else {
         Err(Refusal::UnsupportedContentType(shown(kind)))
+    }
+}
+
+fn transport(format: PayloadFormat) -> Transport {
+    match format {
+        PayloadFormat::Protobuf => Transport::HttpProtobuf,
+        PayloadFormat::Json => Transport::HttpJson,
     }
 }
 

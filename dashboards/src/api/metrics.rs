@@ -9,8 +9,8 @@ use axum::routing::get;
 use daytwo_query::{DeploymentFilter, QueryStatus, StoreStatus, Traffic};
 use http::header;
 
-use crate::state::{AppState, IngestCounts};
-use exposition::Exposition;
+use crate::state::{AppState, IngestCounts, SpanCounts};
+use exposition::{Exposition, seconds};
 
 /// Releases shown, the newest: their versions are labels, of which a scraper takes only so many.
 const RELEASES_MAX: usize = 200;
@@ -49,18 +49,30 @@ fn server(out: &mut Exposition, state: &AppState) {
     }
 }
 
-/// Invariant: received = accepted + deduplicated + rejected, for requests answered with success.
-fn ingest(out: &mut Exposition, counts: &IngestCounts) {
-    out.counter("daytwo_received_spans_total", "Spans in export requests answered with success.");
-    out.sample(&[], counts.received_spans);
-    out.counter("daytwo_accepted_spans_total", "Spans that are durable and visible.");
-    out.sample(&[], counts.accepted_spans);
-    out.counter("daytwo_deduplicated_spans_total", "Spans of requests that had been accepted before.");
-    out.sample(&[], counts.deduplicated_spans);
-    out.counter("daytwo_rejected_spans_total", "Invalid spans, refused one by one.");
-    for (reason, count) in &counts.rejected_spans {
-        out.sample(&[("reason", reason)], count);
+/// Invariant: received = accepted + deduplicated + rejected for each transport, in each answer: they are counted and read together.
+fn spans(out: &mut Exposition, counts: &IngestCounts) {
+    type Count = fn(&SpanCounts) -> u64;
+    let families: [(&'static str, &str, Count); 3] = [
+        ("daytwo_received_spans_total", "Spans in export requests answered with success.", |spans| spans.received),
+        ("daytwo_accepted_spans_total", "Spans that are durable and visible.", |spans| spans.accepted),
+        ("daytwo_deduplicated_spans_total", "Spans of requests that had been accepted before.", |spans| {
+            spans.deduplicated
+        }),
+    ];
+    for (name, help, count) in families {
+        out.counter(name, help);
+        counts.spans.iter().for_each(|(transport, spans)| out.sample(&[("transport", transport)], count(spans)));
     }
+    out.counter("daytwo_rejected_spans_total", "Invalid spans, refused one by one.");
+    for (transport, spans) in &counts.spans {
+        for (reason, count) in &spans.rejected {
+            out.sample(&[("transport", transport), ("reason", reason)], count);
+        }
+    }
+}
+
+fn ingest(out: &mut Exposition, counts: &IngestCounts) {
+    spans(out, counts);
     out.counter("daytwo_shed_requests_total", "Requests refused whole because of load; clients send them again.");
     for (reason, count) in &counts.shed_requests {
         out.sample(&[("reason", reason)], count);
@@ -73,8 +85,17 @@ fn ingest(out: &mut Exposition, counts: &IngestCounts) {
     for (transport, count) in &counts.requests {
         out.sample(&[("transport", transport)], count);
     }
-    out.gauge("daytwo_inflight_bytes", "Bytes of export requests in work.");
+    out.gauge("daytwo_inflight_requests", "Export requests in work.");
+    out.sample(&[], counts.inflight_requests);
+    out.gauge("daytwo_inflight_bytes", "Bytes of export requests in work: received, decompressed and decoded.");
     out.sample(&[], counts.inflight_bytes);
+    out.gauge("daytwo_inflight_bytes_limit", "How many there may be.");
+    out.sample(&[], counts.inflight_bytes_max);
+    out.histogram(
+        "daytwo_freshness_seconds",
+        "Time from the last byte of a request until its spans are durable and visible to queries.",
+        &counts.freshness,
+    );
     out.counter("daytwo_export_connections_closed_total", "Connections of exporters that were asked to go or closed.");
     for (reason, count) in &counts.connections_closed {
         out.sample(&[("reason", reason)], count);
@@ -90,12 +111,9 @@ fn storage(out: &mut Exposition, status: &StoreStatus) {
     out.sample(&[], status.buffer_spans);
     out.gauge("daytwo_wal_bytes", "Write-ahead log on disk.");
     out.sample(&[], status.wal_bytes);
-    out.counter("daytwo_wal_syncs_total", "fdatasync calls of the write-ahead log.");
-    out.sample(&[], status.wal_syncs);
-    out.counter("daytwo_wal_sync_seconds_total", "Time spent in them.");
-    out.sample(&[], seconds(status.wal_sync_ns_total));
+    out.histogram("daytwo_wal_sync_seconds", "fdatasync calls of the write-ahead log.", &status.wal_syncs);
     out.gauge("daytwo_wal_sync_seconds_max", "The longest of them.");
-    out.sample(&[], seconds(status.wal_sync_ns_max));
+    out.sample(&[], seconds(status.wal_syncs.ns_max));
     out.gauge("daytwo_files", "Committed data files.");
     out.sample(&[], status.files);
     out.gauge("daytwo_file_bytes", "Their bytes.");
@@ -239,9 +257,4 @@ fn alerts(out: &mut Exposition, state: &AppState) {
     }
     out.counter("daytwo_alerts_refused_total", "Alerts that a webhook would not have.");
     webhooks.iter().for_each(|webhook| out.sample(&[("webhook", &webhook.name)], webhook.refused));
-}
-
-#[expect(clippy::cast_precision_loss, reason = "shown, not computed with; 2^53 ns are 104 days inside fdatasync")]
-fn seconds(nanos: u64) -> f64 {
-    nanos as f64 / 1e9
 }

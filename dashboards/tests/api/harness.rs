@@ -1,11 +1,12 @@
 //! A router over a store in a temporary folder.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use daytwo_dashboards::{Alerts, AppState, Identity, IngestCounts, Parts, RateMeter, Readiness, router};
+use daytwo_dashboards::{Alerts, AppState, Identity, IngestCounts, Parts, RateMeter, Readiness, SpanCounts, router};
 use daytwo_query::{Clock, Correlator, EngineConfig, QueryConfig, QueryEngine, UnixNanos};
 use daytwo_storage::clock::ManualClock;
 use daytwo_storage::testing::{SeededReplay, TestSpan, batch_of, by_hand};
@@ -53,6 +54,14 @@ impl Answer {
     }
 }
 
+/// Ten spans over gRPC, of which one was invalid and two had come before.
+fn ingested() -> IngestCounts {
+    let rejected = BTreeMap::from([("malformed".to_owned(), 1)]);
+    let grpc = SpanCounts { received: 10, accepted: 7, deduplicated: 2, rejected };
+    let spans = BTreeMap::from([("grpc".to_owned(), grpc)]);
+    IngestCounts { received_spans: 10, accepted_spans: 7, deduplicated_spans: 2, spans, ..IngestCounts::default() }
+}
+
 impl World {
     pub(crate) async fn new() -> Self {
         let folder = TempDir::new().unwrap();
@@ -72,7 +81,7 @@ impl World {
             correlator: Arc::clone(&correlator),
             clock: time,
             identity: identity(),
-            ingest: Arc::new(|| IngestCounts { received_spans: 7, accepted_spans: 7, ..IngestCounts::default() }),
+            ingest: Arc::new(ingested),
             storage: Arc::new(move || stored.status()),
             alerts: Alerts::none(Arc::clone(&clock) as Arc<dyn Clock>),
             readiness: readiness.clone(),

@@ -86,13 +86,20 @@ async fn metrics_are_well_formed() {
         let (name, value) = line.rsplit_once(' ').unwrap();
         assert!(value.parse::<f64>().is_ok(), "{line}");
         let family = name.split('{').next().unwrap();
-        assert_eq!(text.matches(&format!("# TYPE {family} ")).count(), 1, "{family}");
+        let parts = ["_bucket", "_sum", "_count"].iter().filter_map(|part| family.strip_suffix(part));
+        let declared = |family: &str| text.matches(&format!("# TYPE {family} ")).count();
+        assert_eq!(declared(family) + parts.map(declared).sum::<usize>(), 1, "{family}");
     }
     for name in [
-        "daytwo_received_spans_total 7",
-        "daytwo_accepted_spans_total 7",
+        "daytwo_received_spans_total{transport=\"grpc\"} 10",
+        "daytwo_accepted_spans_total{transport=\"grpc\"} 7",
+        "daytwo_deduplicated_spans_total{transport=\"grpc\"} 2",
+        "daytwo_rejected_spans_total{transport=\"grpc\",reason=\"malformed\"} 1",
+        "daytwo_wal_sync_seconds_bucket{le=\"0.0025\"} ",
+        "daytwo_wal_sync_seconds_bucket{le=\"+Inf\"} ",
+        "daytwo_freshness_seconds_count 0",
+        "daytwo_inflight_requests 0",
         "daytwo_build_info{version=\"9.9.9\"} 1",
-        "daytwo_wal_syncs_total",
     ] {
         assert!(text.contains(name), "{name} is missing from\n{text}");
     }

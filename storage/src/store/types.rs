@@ -9,7 +9,9 @@ use crate::buffer::Generation;
 use crate::index::Indexes;
 use crate::object::Traffic;
 use crate::place::DataFiles;
-use crate::{CompactionStatus, DiskStatus, RetentionStatus, ScrubStatus, SpanBatch, UnixNanos, VacuumStatus};
+use crate::{
+    CompactionStatus, DiskStatus, Latencies, RetentionStatus, ScrubStatus, SpanBatch, UnixNanos, VacuumStatus,
+};
 
 /// Encoding of a frame's payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,12 +141,8 @@ pub struct StoreStatus {
     pub flush_failures: u64,
     /// Set while writes are refused: why. May pass by itself.
     pub read_only: Option<String>,
-    /// `fdatasync` calls since start.
-    pub wal_syncs: u64,
-    /// Nanoseconds spent in them.
-    pub wal_sync_ns_total: u64,
-    /// Longest of them.
-    pub wal_sync_ns_max: u64,
+    /// `fdatasync` calls of the log since start, by how long they took.
+    pub wal_syncs: Latencies,
     /// Indexes made from their data files since start, since they were missing or damaged.
     pub indexes_made: u64,
     /// Indexes that could not be made since start; their files are scanned instead.

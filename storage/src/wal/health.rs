@@ -1,10 +1,10 @@
 //! How the log is doing: what status shows, and whether writes are taken.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::{Result, StorageError, UnixNanos};
+use crate::{Latencies, LatencyMeter, Result, StorageError, UnixNanos};
 
 /// A second failed write or sync in a row, on a fresh segment, says that the disk is at fault and not one file.
 const FAILURES_MAX: u32 = 2;
@@ -30,9 +30,7 @@ pub(crate) struct Health {
     /// When the round that is under way began, by the clock.
     round_began: AtomicI64,
     failures: AtomicU32,
-    syncs: AtomicU64,
-    sync_ns_total: AtomicU64,
-    sync_ns_max: AtomicU64,
+    syncs: LatencyMeter,
 }
 
 impl Default for Health {
@@ -43,9 +41,7 @@ impl Default for Health {
             blocked_logged: AtomicBool::new(false),
             round_began: AtomicI64::new(IDLE),
             failures: AtomicU32::new(0),
-            syncs: AtomicU64::new(0),
-            sync_ns_total: AtomicU64::new(0),
-            sync_ns_max: AtomicU64::new(0),
+            syncs: LatencyMeter::default(),
         }
     }
 }
@@ -140,16 +136,12 @@ impl Health {
 
     /// A sync took this long.
     pub(crate) fn synced(&self, elapsed: Duration) {
-        let ns = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
-        self.syncs.fetch_add(1, Ordering::Relaxed);
-        self.sync_ns_total.fetch_add(ns, Ordering::Relaxed);
-        self.sync_ns_max.fetch_max(ns, Ordering::Relaxed);
+        self.syncs.record(elapsed);
     }
 
-    /// Syncs so far, nanoseconds spent in them, and the longest.
-    pub(crate) fn syncs(&self) -> (u64, u64, u64) {
-        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        (load(&self.syncs), load(&self.sync_ns_total), load(&self.sync_ns_max))
+    /// Syncs so far, by how long they took.
+    pub(crate) fn syncs(&self) -> Latencies {
+        self.syncs.read()
     }
 }
 

@@ -1,5 +1,7 @@
 //! OTLP/gRPC through tonic's client.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use tonic::codec::CompressionEncoding;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
@@ -132,5 +134,24 @@ async fn odd_calls_have_definite_codes() {
         if what == "unknown encoding" {
             assert_eq!(headers["grpc-accept-encoding"], "identity,gzip,zstd");
         }
+    }
+}
+
+/// Scenario: a health check while the server starts, while it is ready, and once it stops.
+/// Guarantees: NOT_SERVING, SERVING, NOT_SERVING, as `/readyz` says it (O-08).
+#[tokio::test]
+async fn health_follows_readiness() {
+    let readiness = Arc::new(AtomicBool::new(false));
+    let shown = Arc::clone(&readiness);
+    let ready = Arc::new(move || shown.load(Ordering::SeqCst));
+    let running = start_in(CollectorConfig::default(), Surroundings { ready, ..Surroundings::default() }).await;
+    let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
+    for (ready, status) in [(false, 2), (true, 1), (false, 2)] {
+        readiness.store(ready, Ordering::SeqCst);
+        let call = ::http::Request::post(format!("http://{}/grpc.health.v1.Health/Check", running.grpc))
+            .header("content-type", "application/grpc");
+        let reply = client.request(call.body(Full::new(Bytes::from_static(&[0; 5]))).unwrap()).await.unwrap();
+        let body = reply.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(&body[..], [0, 0, 0, 0, 2, 8, status]);
     }
 }

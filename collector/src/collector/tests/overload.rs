@@ -7,6 +7,7 @@ use tonic_types::StatusExt;
 
 use super::*;
 use crate::otlp::export::Request;
+use crate::telemetry::Transport;
 
 /// Scenario: the store is busy, full, out of disk, or failing for good; or handling the request panics.
 /// Guarantees: what may pass is UNAVAILABLE with RetryInfo and 503 with Retry-After; what may not is INTERNAL and 500
@@ -132,7 +133,9 @@ async fn a_small_bomb_goes_off_elsewhere() {
         (8 << 20, 8 << 20, Some(false)),
         (60_000, 50_000, None),
     ] {
-        let ingest = Ingest::new(CollectorConfig { request_bytes_max, ..config.clone() }, parts());
+        let (sink, clock) = idle();
+        let config = CollectorConfig { request_bytes_max, ..config.clone() };
+        let ingest = Ingest::new(config, Surroundings::default(), sink, clock);
         for compression in [PayloadCompression::Gzip, PayloadCompression::Zstd] {
             let zeros = vec![0; held];
             let payload = match compression {
@@ -141,7 +144,8 @@ async fn a_small_bomb_goes_off_elsewhere() {
             };
             let share = ingest.admit().unwrap();
             let (payload, format) = (payload.into(), PayloadFormat::Protobuf);
-            let body = ingest.small_body(&Request { payload, format, compression, share });
+            let body =
+                ingest.small_body(&Request { transport: Transport::HttpProtobuf, payload, format, compression, share });
             assert_eq!(body.ok().map(|body| body.is_some()), here, "{held} in {compression:?}");
         }
     }
@@ -159,6 +163,7 @@ async fn shutdown_answers_every_request() {
         async move { http::post(&running, http::JSON, None, BODY.to_vec()).await }
     });
     eventually("the request is in work", || running.telemetry.snapshot().inflight_bytes > 0).await;
+    assert_eq!(running.telemetry.snapshot().inflight_requests, 1);
     running.shutdown.cancel();
     let answered = stuck.await.unwrap();
     assert_eq!((answered.status.as_u16(), answered.rpc_code()), (503, 14));

@@ -2,6 +2,8 @@
 
 use std::fmt::{Display, Write};
 
+use daytwo_query::Latencies;
+
 /// Text under construction: a family, then its samples.
 #[derive(Debug, Default)]
 pub(super) struct Exposition {
@@ -18,6 +20,16 @@ impl Exposition {
     /// Starts a family of values that come and go.
     pub(super) fn gauge(&mut self, name: &'static str, help: &str) {
         self.family(name, "gauge", help);
+    }
+
+    /// A family of times, in seconds.
+    pub(super) fn histogram(&mut self, name: &str, help: &str, times: &Latencies) {
+        self.append(format_args!("# HELP {name} {help}\n# TYPE {name} histogram\n"));
+        for (bound, count) in times.within() {
+            self.append(format_args!("{name}_bucket{{le=\"{}\"}} {count}\n", bound.as_secs_f64()));
+        }
+        self.append(format_args!("{name}_bucket{{le=\"+Inf\"}} {}\n", times.count));
+        self.append(format_args!("{name}_sum {}\n{name}_count {}\n", seconds(times.ns_total), times.count));
     }
 
     fn family(&mut self, name: &'static str, kind: &str, help: &str) {
@@ -47,6 +59,12 @@ impl Exposition {
         // Writing to a String cannot fail.
         self.text.write_fmt(arguments).unwrap_or_default();
     }
+}
+
+/// Nanoseconds as seconds.
+#[expect(clippy::cast_precision_loss, reason = "shown, not computed with; 2^53 ns are 104 days")]
+pub(super) fn seconds(nanos: u64) -> f64 {
+    nanos as f64 / 1e9
 }
 
 fn escaped(label: &str) -> String {
