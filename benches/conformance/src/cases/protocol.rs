@@ -178,18 +178,22 @@ async fn empty(suite: &Suite) {
     suite.check(case, export(Transport::HttpJson, b"{}"), is_plain).await;
 }
 
-/// A client that got no answer sends the same bytes again.
+/// A client that got no answer sends the same bytes again, perhaps while the server still works on the first.
 async fn repeated(suite: &Suite) {
-    let case = ours("O-45", "the same request a second time, as after a lost answer", "success, stored once");
+    let again = ours("O-45", "the same request a second time, as after a lost answer", "success, stored once");
+    let twins = ours("O-45", "the same request twice at once", "success, stored once");
     for transport in Transport::ALL {
         for compression in [Compression::None, Compression::Gzip] {
             let request = suite.request();
             let call = Call::export(transport, compression, &written(transport, &request));
-            suite.accepts_call(case, call.clone(), &request).await;
-            suite.check(case, call, Answer::full).await;
+            suite.accepts_call(again, call.clone(), &request).await;
+            suite.check(again, call, Answer::full).await;
+            let request = suite.request();
+            let call = Call::export(transport, compression, &written(transport, &request));
+            tokio::join!(suite.accepts_call(twins, call.clone(), &request), suite.check(twins, call, Answer::full));
             let mut ledger = suite.ledger();
-            ledger.received += 1;
-            ledger.repeated += 1;
+            ledger.received += 2;
+            ledger.repeated += 2;
         }
     }
 }
