@@ -10,6 +10,7 @@ mod protocol;
 mod refusals;
 mod sizes;
 
+use crate::client::AGAIN;
 use crate::report::{Case, Level};
 use crate::suite::Suite;
 use crate::transport::Transport;
@@ -57,7 +58,7 @@ pub(crate) fn whole_run(suite: &Suite) {
             let is_bad = match transport {
                 Transport::Grpc => matches!(code, 1 | 2 | 10 | 11 | 15),
                 Transport::HttpProtobuf | Transport::HttpJson => {
-                    code == 408 || code >= 500 && !outcome.ends_with("again")
+                    code == 408 || code >= 500 && !outcome.ends_with(AGAIN)
                 }
             };
             let list = if is_bad || outcome == "no answer" { &mut bad } else { &mut seen };

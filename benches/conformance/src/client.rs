@@ -21,11 +21,14 @@ pub(crate) use call::Call;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// How long a request that is refused for now is sent again, as every exporter has to.
-const RETRY_FOR: Duration = Duration::from_secs(120);
-const RETRY_PAUSE: Duration = Duration::from_millis(250);
+pub(crate) const RETRY_FOR: Duration = Duration::from_secs(300);
+pub(crate) const RETRY_PAUSE: Duration = Duration::from_millis(250);
 
 /// More than this no answer may have.
 const ANSWER_BYTES_MAX: usize = 8 << 20;
+
+/// How the outcome of a request that was refused for now ends.
+pub(crate) const AGAIN: &str = ", to be sent again";
 
 /// Answers of the whole run, by transport and outcome.
 pub(crate) type Outcomes = BTreeMap<(Transport, String), u64>;
@@ -52,6 +55,11 @@ impl Client {
     /// What all requests so far were answered.
     pub(crate) fn outcomes(&self) -> Outcomes {
         self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether any request was refused for now. It may be stored all the same, and be a duplicate when it is sent again.
+    pub(crate) fn was_postponed(&self) -> bool {
+        self.outcomes().keys().any(|(_, outcome)| outcome.ends_with(AGAIN))
     }
 
     /// Sends a call, again while it is refused for now.
@@ -83,9 +91,14 @@ impl Client {
         };
         let answer = tokio::time::timeout(ANSWER_TIMEOUT, exchange).await;
         let answer = answer.unwrap_or_else(|_| Err(format!("no answer within {ANSWER_TIMEOUT:?}")));
-        let outcome = answer.as_ref().map_or_else(|_| "no answer".to_owned(), outcome);
-        *self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).entry((transport, outcome)).or_default() += 1;
+        self.count(transport, answer.as_ref().ok());
         answer
+    }
+
+    /// Counts an answer among those of the run.
+    pub(crate) fn count(&self, transport: Transport, answer: Option<&Answer>) {
+        let outcome = answer.map_or_else(|| "no answer".to_owned(), outcome);
+        *self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).entry((transport, outcome)).or_default() += 1;
     }
 
     fn request(&self, call: Call) -> Result<Request<Full<Bytes>>, http::Error> {
@@ -124,7 +137,7 @@ impl Client {
 
 /// What an answer counts as, for the rules about the whole run.
 fn outcome(answer: &Answer) -> String {
-    let retryable = if answer.is_retryable() { ", to be sent again" } else { "" };
+    let retryable = if answer.is_retryable() { AGAIN } else { "" };
     let code = match answer.transport {
         Transport::Grpc => answer.header("grpc-status").to_owned(),
         Transport::HttpProtobuf | Transport::HttpJson => answer.status.as_u16().to_string(),

@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 
 use super::{must, ours};
 use crate::answer::Answer;
+use crate::client::{RETRY_FOR, RETRY_PAUSE};
 use crate::report::Verdict;
 use crate::suite::{Suite, written};
 use crate::transport::Transport;
@@ -55,6 +56,24 @@ impl Connection {
     async fn post(&mut self, path: &str, content_type: &str, more: &str) -> Result<(), String> {
         let head = format!("POST {path} HTTP/1.1\r\n{}content-type: {content_type}\r\n{more}\r\n", self.headers);
         self.write(head.as_bytes()).await
+    }
+
+    /// Sends a request and takes its answer, again while it is refused for now; on a new connection after one that is closed.
+    async fn exchange(&mut self, suite: &Suite, path: &str, kind: &str, body: &[u8]) -> Result<Answer, String> {
+        let deadline = tokio::time::Instant::now() + RETRY_FOR;
+        loop {
+            self.post(path, kind, &length(body)).await?;
+            self.write(body).await?;
+            let answer = self.answer().await?;
+            suite.client.count(self.transport, Some(&answer));
+            if answer.header("connection").eq_ignore_ascii_case("close") {
+                *self = Self::open(suite, self.transport).await?;
+            }
+            if !answer.is_overload() || tokio::time::Instant::now() > deadline {
+                return Ok(answer);
+            }
+            tokio::time::sleep(RETRY_PAUSE).await;
+        }
     }
 
     /// The next answer. One of 100 to 199 has no body.
@@ -135,9 +154,7 @@ async fn in_step_on(suite: &Suite, transport: Transport) -> Verdict {
             ("/v1/traces", kind, b"", &[200, 400]),
         ];
         for (path, content_type, body, allowed) in steps {
-            connection.post(path, content_type, &length(body)).await?;
-            connection.write(body).await?;
-            let answer = connection.answer().await?;
+            let answer = connection.exchange(suite, path, content_type, body).await?;
             if !allowed.contains(&answer.status.as_u16()) {
                 return Err(format!("round {round}, POST {path} as {content_type}: {}", answer.shown()));
             }
@@ -145,30 +162,43 @@ async fn in_step_on(suite: &Suite, transport: Transport) -> Verdict {
                 answer.full()?;
                 suite.expect_stored("O-06", "good and refused requests on one connection", transport, &request);
             }
-            if answer.header("connection").eq_ignore_ascii_case("close") {
-                connection = Connection::open(suite, transport).await?;
-            }
         }
     }
     Ok("each its own".to_owned())
+}
+
+/// Does an exchange on a connection of its own, again while it is refused for now.
+async fn patiently<F>(suite: &Suite, transport: Transport, exchange: impl Fn(Connection) -> F) -> Result<Answer, String>
+where
+    F: Future<Output = Result<Answer, String>>,
+{
+    let deadline = tokio::time::Instant::now() + RETRY_FOR;
+    loop {
+        let answer = exchange(Connection::open(suite, transport).await?).await?;
+        suite.client.count(transport, Some(&answer));
+        if !answer.is_overload() || tokio::time::Instant::now() > deadline {
+            return Ok(answer);
+        }
+        tokio::time::sleep(RETRY_PAUSE).await;
+    }
 }
 
 async fn chunked(suite: &Suite) {
     let case = must("O-06", "a body in chunks, without Content-Length", "success");
     for transport in Transport::HTTP {
         let request = suite.request();
-        let exchange = async {
-            let mut connection = Connection::open(suite, transport).await?;
+        let body = &written(transport, &request);
+        let exchange = |mut connection: Connection| async move {
             connection.post("/v1/traces", transport.content_type(), "transfer-encoding: chunked\r\n").await?;
-            for chunk in written(transport, &request).chunks(7) {
+            for chunk in body.chunks(7) {
                 connection.write(format!("{:x}\r\n", chunk.len()).as_bytes()).await?;
                 connection.write(chunk).await?;
                 connection.write(b"\r\n").await?;
             }
             connection.write(b"0\r\n\r\n").await?;
-            connection.answer().await?.full()
+            connection.answer().await
         };
-        let verdict = exchange.await;
+        let verdict = patiently(suite, transport, exchange).await.and_then(|answer| answer.full());
         if verdict.is_ok() {
             suite.expect_stored(case.item, case.name, transport, &request);
         }
@@ -181,19 +211,21 @@ async fn expectations(suite: &Suite) {
     let case = must("O-06", "Expect: 100-continue", "100, then success");
     for transport in Transport::HTTP {
         let request = suite.request();
-        let exchange = async {
-            let body = written(transport, &request);
-            let mut connection = Connection::open(suite, transport).await?;
-            let more = format!("{}expect: 100-continue\r\n", length(&body));
+        let body = &written(transport, &request);
+        let exchange = |mut connection: Connection| async move {
+            let more = format!("{}expect: 100-continue\r\n", length(body));
             connection.post("/v1/traces", transport.content_type(), &more).await?;
             let first = connection.answer().await?;
-            if first.status.as_u16() != 100 {
-                return Err(format!("{} before the body", first.shown()));
+            match first.status.as_u16() {
+                100 => {
+                    connection.write(body).await?;
+                    connection.answer().await
+                }
+                _ if first.is_overload() => Ok(first),
+                _ => Err(format!("{} before the body", first.shown())),
             }
-            connection.write(&body).await?;
-            connection.answer().await?.full()
         };
-        let verdict = exchange.await;
+        let verdict = patiently(suite, transport, exchange).await.and_then(|answer| answer.full());
         if verdict.is_ok() {
             suite.expect_stored(case.item, case.name, transport, &request);
         }
