@@ -5,7 +5,7 @@
 //! `anomalies` column; only a body whose spans cannot be told apart is an error for the whole request.
 //!
 //! A body is never expanded in memory: nothing is allocated per span beyond the Arrow columns, every count, depth
-//! and length has a limit in [`Limits`], and what all columns together take comes out of a [`Room`].
+//! and length has a limit in [`Limits`], and what all columns together take comes out of a `Room`.
 
 mod assemble;
 mod attributes;
