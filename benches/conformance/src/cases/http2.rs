@@ -245,7 +245,8 @@ async fn stalled(suite: &Suite) {
     let verdict = match status_of_endless(suite, &[]).await {
         Ok(block) if has_code(&block, UNAVAILABLE) => Ok("UNAVAILABLE".to_owned()),
         Ok(block) => Err(format!("{block:?}")),
-        Err(error) if error.starts_with("nothing") => Err(error),
+        // Reset, told to go, or closed; but not silent, and not absent.
+        Err(error) if error.starts_with("nothing") || error.starts_with("cannot connect") => Err(error),
         Err(error) => Ok(error),
     };
     suite.note(case, Some(Transport::Grpc), verdict);
