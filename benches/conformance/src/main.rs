@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use clap::{Parser, ValueEnum};
 use daytwo_conformance::{Compression, GoldenConfig, Target, run};
 
-/// OTLP conformance suite: sends some 3,000 requests to an endpoint and judges the answers.
+/// OTLP conformance suite: sends some 2,500 requests to an endpoint and judges the answers.
 #[derive(Debug, Parser)]
 #[command(name = "daytwo-conformance", version)]
 struct Cli {
