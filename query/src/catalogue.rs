@@ -48,14 +48,14 @@ impl QueryEngine {
             (Arc::clone(&self.catalogues), Arc::clone(&self.store), Arc::clone(&self.indexes));
         let sum_up = move || {
             let mut sums = cache.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let (indexed, mut bytes_read) = indexes.of(&snapshot, &store);
+            let (indexed, mut bytes_read) = indexes.of(&snapshot, Some(&store));
             sums.forget_old(&snapshot);
             let mut missing = 0_u64;
             for (number, file) in snapshot.files.iter().enumerate() {
                 if sums.paths.contains(&file.path) {
                     continue;
                 }
-                let index = indexed.file(number, &store, &mut bytes_read);
+                let index = indexed.file(number, Some(&store), &mut bytes_read);
                 match index.and_then(|index| index.catalogue().ok()) {
                     Some(catalogue) => {
                         sums.of_files.merge(catalogue);

@@ -7,6 +7,7 @@ mod at_rest;
 mod config;
 mod follow;
 mod keep;
+mod late;
 mod open;
 mod recent;
 mod state;
@@ -45,8 +46,14 @@ pub struct EngineStatus {
     pub cells: u64,
     /// Spans that came after their trace had been closed; their trace was measured again.
     pub late_spans: u64,
-    /// Late spans whose trace was no longer held: measured without it.
+    /// Late spans whose trace was no longer held and could not be read again: measured without it.
     pub fragment_spans: u64,
+    /// Traces that were read again from the store because spans came late.
+    pub read_again_traces: u64,
+    /// Traces that wait to be read again.
+    pub waiting_traces: u64,
+    /// Closed traces forgotten early because there were too many: a late span of theirs begins a trace of its own.
+    pub forgotten_early_traces: u64,
     /// Spans counted under `~other` because there were too many operations.
     pub overflowed_spans: u64,
     /// Cells dropped early because memory was full.

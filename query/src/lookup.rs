@@ -2,6 +2,7 @@
 //! pages are decoded. A lookup pays for no planning and, once a file was looked at, for no footer; an id that is
 //! not stored touches no data file.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,7 +15,7 @@ use daytwo_storage::{DataFile, Snapshot, SpanId, Store, TraceId};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::RowSelection;
 
-use crate::data_file::{Fault, FileCache, Indexed, OpenFile, Reads, within_row_groups};
+use crate::data_file::{Fault, FileCache, IndexCache, Indexed, OpenFile, Reads, within_row_groups};
 use crate::engine::{LookupStats, QueryEngine, elapsed_ms};
 use crate::{QueryError, Result, spans};
 
@@ -68,10 +69,8 @@ impl QueryEngine {
         let (cache, indexes, store) = (Arc::clone(&self.cache), Arc::clone(&self.indexes), Arc::clone(&self.store));
         let rows_max = self.config.trace_spans_max;
         let search = move || {
-            let (indexed, index_bytes) = indexes.of(&snapshot, &store);
-            let keys = TraceKeys::of(&traces);
-            let files = Files { snapshot: &snapshot, indexed, store: &store, cache: &cache };
-            Search { traces: &traces, keys, columns, rows_max, index_bytes, reads: Arc::default() }.run(&files)
+            let files = SpanFiles { snapshot: &snapshot, store: Some(&store), cache: &cache, indexes: &indexes };
+            files.find(&traces, columns, rows_max)
         };
         let found = self.blocking(slot, search).await??;
         let mut partial = holes;
@@ -81,18 +80,41 @@ impl QueryEngine {
     }
 }
 
-struct Found {
-    batch: RecordBatch,
-    truncated: bool,
+/// What was found of some traces.
+pub(crate) struct Found {
+    pub(crate) batch: RecordBatch,
+    pub(crate) truncated: bool,
     stats: LookupStats,
-    faults: Vec<Fault>,
+    pub(crate) faults: Vec<Fault>,
+}
+
+/// The spans of a snapshot, to be found by the ids of their traces.
+pub(crate) struct SpanFiles<'a> {
+    pub(crate) snapshot: &'a Snapshot,
+    /// Is told of missing indexes.
+    pub(crate) store: Option<&'a Store>,
+    pub(crate) cache: &'a FileCache,
+    pub(crate) indexes: &'a IndexCache,
+}
+
+impl SpanFiles<'_> {
+    /// Spans of some traces in `columns`, `rows_max` at most. Blocks on the disk or the store.
+    ///
+    /// # Errors
+    /// [`QueryError::Internal`]. A damaged file is no error but one of the faults.
+    pub(crate) fn find(&self, traces: &[TraceId], columns: SchemaRef, rows_max: usize) -> Result<Found> {
+        let (indexed, index_bytes) = self.indexes.of(self.snapshot, self.store);
+        let keys = TraceKeys::of(traces);
+        let files = Files { snapshot: self.snapshot, indexed, store: self.store, cache: self.cache };
+        Search { traces, keys, columns, rows_max, index_bytes, reads: Arc::default() }.run(&files)
+    }
 }
 
 /// Where to look.
 struct Files<'a> {
     snapshot: &'a Snapshot,
     indexed: Indexed,
-    store: &'a Store,
+    store: Option<&'a Store>,
     cache: &'a FileCache,
 }
 
@@ -165,7 +187,9 @@ impl Search<'_> {
             Ok(found) => found,
             Err(error) => {
                 tracing::debug!(path = data_file.path, %error, "a file is read without its index");
-                files.store.report_unindexed(&data_file.path);
+                if let Some(store) = files.store {
+                    store.report_unindexed(&data_file.path);
+                }
                 return self.in_unindexed(files, data_file, rows);
             }
         };
@@ -254,9 +278,13 @@ impl Rows {
     }
 }
 
+/// So many ids are compared one by one.
+const FEW: usize = 8;
+
 /// Which ids are one of `wanted`.
 fn equal(ids: &ArrayRef, wanted: &[&[u8]]) -> Result<BooleanArray> {
-    let is_wanted = |id: &[u8]| wanted.contains(&id);
+    let many: HashSet<&[u8]> = wanted.iter().filter(|_| wanted.len() > FEW).copied().collect();
+    let is_wanted = |id: &[u8]| if many.is_empty() { wanted.contains(&id) } else { many.contains(id) };
     match ids.data_type() {
         DataType::Binary => Ok((0..ids.len()).map(|row| Some(is_wanted(ids.as_binary::<i32>().value(row)))).collect()),
         DataType::BinaryView => {

@@ -20,6 +20,7 @@ pub(crate) mod testing;
 pub use critical_path::{CriticalSegment, critical_path};
 pub(crate) use extract::EXTRACTED_COLUMNS;
 pub use extract::{ResourceCache, extract_spans};
+pub(crate) use stitch::same_span;
 pub use stitch::stitch;
 
 /// OTLP span kinds that the engine tells apart.

@@ -214,6 +214,17 @@ fn correlation(out: &mut Exposition, state: &AppState) {
     out.sample(&[], status.evicted_traces);
     out.counter("daytwo_late_spans_total", "Spans that came after their trace had been closed.");
     out.sample(&[], status.late_spans);
+    out.counter(
+        "daytwo_late_traces_read_total",
+        "Closed traces that were read again because spans of theirs came late.",
+    );
+    out.sample(&[], status.read_again_traces);
+    out.gauge("daytwo_late_traces_waiting", "Closed traces that wait to be read again.");
+    out.sample(&[], status.waiting_traces);
+    out.counter("daytwo_fragment_spans_total", "Late spans that were measured without the rest of their trace.");
+    out.sample(&[], status.fragment_spans);
+    out.counter("daytwo_traces_forgotten_early_total", "Closed traces that can no longer be told from new ones.");
+    out.sample(&[], status.forgotten_early_traces);
     out.gauge("daytwo_sli_cells", "Cells of service level indicators held.");
     out.sample(&[], status.cells);
     out.gauge("daytwo_correlation_lagging", "1 while the correlation engine is behind ingestion.");

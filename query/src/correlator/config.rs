@@ -13,8 +13,16 @@ pub struct EngineConfig {
     pub linger: Duration,
     /// Spans held for open and just closed traces.
     pub open_spans_max: usize,
-    /// Ids remembered of traces that are no longer held, to know late spans as such.
+    /// Ids remembered of traces that are no longer held, to know late spans as such; 20 bits each.
     pub closed_ids_max: usize,
+    /// A trace is read again for spans that come so long after its first ones; later ones are measured as fragments.
+    pub late_window: Duration,
+    /// Traces that may wait to be read again; those beyond are measured as fragments.
+    pub late_waiting_max: usize,
+    /// Traces that are read again at once, every second at most.
+    pub late_at_once: usize,
+    /// Spans that are read of these; a trace that has more by itself is measured as a fragment.
+    pub late_spans_max: usize,
     /// Bytes of trace records held for deployments to come.
     pub recent_bytes_max: usize,
     /// Operations (by service, version, environment and kind) told apart.
@@ -43,7 +51,13 @@ impl Default for EngineConfig {
             idle: Duration::from_secs(5),
             linger: Duration::from_secs(60),
             open_spans_max: 1_000_000,
-            closed_ids_max: 200_000,
+            // 16 MiB: two hours of 900 traces a second.
+            closed_ids_max: 6_700_000,
+            // Two hours of delay, and a trace that took an hour.
+            late_window: Duration::from_secs(3 * 3600),
+            late_waiting_max: 20_000,
+            late_at_once: 256,
+            late_spans_max: 100_000,
             recent_bytes_max: 128 << 20,
             series_max: 20_000,
             cells_bytes_max: 256 << 20,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
+use chrono::NaiveDateTime;
 use daytwo_storage::{DataFile, Snapshot, SpanBatch, Store, UnixNanos};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
@@ -11,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::Correlator;
+use super::late::{LateReader, Measured, Reading};
 use super::state::State;
 use crate::data_file::Source;
 use crate::trace::EXTRACTED_COLUMNS;
@@ -24,17 +26,19 @@ const TAKEN_MAX: usize = 256;
 impl Correlator {
     /// Follows the store until cancelled: what is stored first, then every accepted batch.
     pub async fn run(self: Arc<Self>, store: Arc<Store>, cancel: CancellationToken) {
+        let reader = Arc::new(self.late_reader(Some(Arc::clone(&store))));
         while !cancel.is_cancelled() {
             self.begin_rebuild();
             let (snapshot, tail) = store.snapshot_and_tail(self.config.tail_capacity);
             let engine = Arc::clone(&self);
             let stop = cancel.clone();
-            let rebuilt = tokio::task::spawn_blocking(move || engine.rebuild(&snapshot, &stop)).await;
+            let late = Arc::clone(&reader);
+            let rebuilt = tokio::task::spawn_blocking(move || engine.rebuild(&snapshot, &late, &stop)).await;
             if let Err(error) = rebuilt {
                 tracing::error!(%error, "rebuilding the correlation engine failed; it goes on with new spans only");
             }
             self.state().lagging = false;
-            Arc::clone(&self).follow(tail, &cancel).await;
+            Arc::clone(&self).follow(tail, &reader, &cancel).await;
         }
         let saved = tokio::task::spawn_blocking(move || self.save(true)).await;
         if let Err(error) = saved {
@@ -51,17 +55,34 @@ impl Correlator {
 
     /// Measures what a snapshot holds, in place of what was measured before.
     pub(super) fn load(&self, snapshot: &Snapshot) {
-        self.rebuild(snapshot, &CancellationToken::new());
+        self.rebuild(snapshot, &self.late_reader(None), &CancellationToken::new());
+    }
+
+    fn late_reader(&self, store: Option<Arc<Store>>) -> LateReader {
+        LateReader::new(self.config.late_window, self.config.late_spans_max, store)
     }
 
     /// Takes batches until the tail is cut off, a rebuild is wanted, or it is time to stop.
-    async fn follow(self: Arc<Self>, mut tail: mpsc::Receiver<SpanBatch>, cancel: &CancellationToken) {
+    async fn follow(
+        self: Arc<Self>,
+        mut tail: mpsc::Receiver<SpanBatch>,
+        reader: &Arc<LateReader>,
+        cancel: &CancellationToken,
+    ) {
+        // Of a reading that a rebuild has overtaken nothing is taken.
+        self.state().wait_again();
+        let mut reading: Option<Reading> = None;
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let mut batches = Vec::new();
             let open = tokio::select! {
                 () = cancel.cancelled() => return,
+                read = Reading::end(&mut reading) => {
+                    reading = None;
+                    self.end_reading(read).await;
+                    continue;
+                }
                 taken = tail.recv_many(&mut batches, TAKEN_MAX) => taken > 0,
                 _ = ticks.tick() => true,
             };
@@ -75,6 +96,9 @@ impl Correlator {
                 tracing::info!(cut_off = !open, "the correlation engine rebuilds from the store");
                 return;
             }
+            if tick && reading.is_none() {
+                reading = self.begin_reading(reader, &mut tail).await;
+            }
         }
     }
 
@@ -87,9 +111,11 @@ impl Correlator {
     }
 
     /// Reads the stored spans of the recent past into a fresh state and puts it in place.
-    fn rebuild(&self, snapshot: &Snapshot, cancel: &CancellationToken) {
+    fn rebuild(&self, snapshot: &Snapshot, late: &LateReader, cancel: &CancellationToken) {
         let mut fresh = self.state().fresh();
-        for file in self.recent_files(snapshot) {
+        let (files, measured) = self.recent_files(snapshot);
+        fresh.can_read(measured);
+        for file in files {
             if cancel.is_cancelled() {
                 return;
             }
@@ -102,13 +128,19 @@ impl Correlator {
             close_by_reception(&mut fresh, batch.record_batch());
         }
         fresh.close_all(self.clock.now());
+        while fresh.waiting() > 0 && !cancel.is_cancelled() {
+            let wanted = fresh.take_waiting();
+            fresh.put_together(late.read(snapshot, wanted), self.clock.now());
+        }
         self.state().replace(fresh);
         self.tick();
     }
 
-    /// Files of the window, newest first up to the limit of spans, then in order of reception.
-    fn recent_files(&self, snapshot: &Snapshot) -> Vec<DataFile> {
-        let oldest = self.clock.now().saturating_sub(self.config.rebuild_window);
+    /// Files of the window, newest first up to the limit of spans, then in order of reception; and which spans that leaves out.
+    fn recent_files(&self, snapshot: &Snapshot) -> (Vec<DataFile>, Measured) {
+        let now = self.clock.now();
+        let oldest = now.saturating_sub(self.config.rebuild_window);
+        let mut measured = Measured { received_from: i64::MIN, started_from: oldest.0, followed_from: now.0 };
         let recent = |file: &&DataFile| file.start_range.is_none_or(|(_, latest)| latest >= oldest.0);
         let mut files: Vec<DataFile> = snapshot.files.iter().filter(recent).cloned().collect();
         files.sort_by(|left, right| {
@@ -124,13 +156,20 @@ impl Correlator {
             rows = rows.saturating_add(file.rows);
             if rows > self.config.rebuild_spans_max {
                 tracing::info!(limit = self.config.rebuild_spans_max, "older spans are not measured again");
+                measured.received_from = end_of_hour(&file.received_hour).unwrap_or(i64::MAX);
                 break;
             }
             taken.push(file);
         }
         taken.reverse();
-        taken
+        (taken, measured)
     }
+}
+
+/// The first instant after an hour of reception.
+fn end_of_hour(received_hour: &str) -> Option<i64> {
+    let start = NaiveDateTime::parse_from_str(&format!("{received_hour}:00"), "%Y-%m-%dT%H:%M").ok()?;
+    start.and_utc().timestamp_nanos_opt()?.checked_add(3_600_000_000_000)
 }
 
 fn read_file(state: &mut State, snapshot: &Snapshot, file: &DataFile) -> Result<(), String> {

@@ -49,11 +49,11 @@ impl RecentTraces {
         record
     }
 
-    /// Takes out a record.
-    pub(super) fn remove(&mut self, record: &TraceRecord) {
-        if let Some(old) = self.records.remove(&(record.start, record.trace_id)) {
-            self.bytes = self.bytes.saturating_sub(old.memory_bytes());
-        }
+    /// Takes out a record; whether it was there.
+    pub(super) fn remove(&mut self, record: &TraceRecord) -> bool {
+        let old = self.records.remove(&(record.start, record.trace_id));
+        self.bytes = self.bytes.saturating_sub(old.as_ref().map_or(0, |old| old.memory_bytes()));
+        old.is_some()
     }
 
     /// Records, oldest first.

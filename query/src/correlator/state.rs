@@ -7,7 +7,8 @@ use arrow::array::RecordBatch;
 use daytwo_storage::UnixNanos;
 
 use super::config::EngineConfig;
-use super::open::{Closed, OpenTraces};
+use super::late::{Found, Measured};
+use super::open::{Closed, OpenTraces, Wanted};
 use super::recent::RecentTraces;
 use super::versions::{Arrival, Versions};
 use super::{Distribution, EngineStatus};
@@ -15,7 +16,7 @@ use crate::deployment::{DeclaredSet, Deployment, DeploymentFilter};
 use crate::measure::{CellEntry, FINE, SliCells, TraceRecord, measure_trace, slot_start};
 use crate::slo::kept::KeptCounters;
 use crate::slo::{self, LastDeployment, Objective, SloBoard, SloCounter, SloDetail, SloProblem};
-use crate::trace::{ResourceCache, extract_spans, kind, stitch};
+use crate::trace::{ResourceCache, TraceSpan, extract_spans, kind, stitch};
 use crate::verdict::{self, CohortKey, Cohorts, Verdict};
 use daytwo_storage::TraceId;
 
@@ -46,6 +47,8 @@ pub(super) struct State {
     config: EngineConfig,
     cache: ResourceCache,
     open: OpenTraces,
+    /// Which stored spans were measured; `None` before any were read.
+    measured: Option<Measured>,
     pub(super) cells: SliCells,
     recent: RecentTraces,
     versions: Versions,
@@ -72,7 +75,8 @@ impl State {
     pub(super) fn new(config: EngineConfig) -> Self {
         Self {
             cache: ResourceCache::default(),
-            open: OpenTraces::new(config.idle, config.linger, config.open_spans_max, config.closed_ids_max),
+            open: OpenTraces::new(&config),
+            measured: None,
             cells: SliCells::new(config.series_max, config.cells_bytes_max),
             recent: RecentTraces::default(),
             versions: Versions::default(),
@@ -140,45 +144,95 @@ impl State {
         }
     }
 
+    /// From here on traces can be read again, and these of the stored spans were measured.
+    pub(super) fn can_read(&mut self, measured: Measured) {
+        self.measured = Some(measured);
+        self.open.can_read = true;
+    }
+
+    /// The traces to read again next.
+    pub(super) fn take_waiting(&mut self) -> Vec<Wanted> {
+        self.open.take_waiting(self.config.late_at_once)
+    }
+
+    /// How many traces wait to be read again.
+    pub(super) fn waiting(&self) -> usize {
+        self.open.waiting()
+    }
+
+    /// Lets traces wait again whose reading came to nothing.
+    pub(super) fn wait_again(&mut self) {
+        self.open.wait_again();
+    }
+
+    /// Measures traces that were read again.
+    pub(super) fn put_together(&mut self, found: Vec<Found>, now: UnixNanos) {
+        for Found { wanted, spans } in found {
+            let oldest = wanted.received.saturating_sub(self.config.late_window);
+            let measured = self.measured;
+            let is_known = |span: &TraceSpan| {
+                span.received_ns >= oldest.0 && measured.is_some_and(|measured| measured.holds(span))
+            };
+            if let Some(closed) = self.open.put_together(wanted.trace, spans, now, is_known) {
+                self.measure(closed);
+            }
+        }
+    }
+
     /// Puts a closed trace in place of what was measured of it before.
     fn measure(&mut self, closed: Closed) {
-        if let Some(before) = closed.spans.get(..closed.measured_before).filter(|spans| !spans.is_empty()) {
-            self.apply(measure_trace(&stitch(before.to_vec())), closed.fragment, false);
-        } else {
-            self.closed = self.closed.saturating_add(1);
-        }
-        self.apply(measure_trace(&stitch(closed.spans)), closed.fragment, true);
-    }
-
-    fn apply(&mut self, measured: Option<(TraceRecord, Vec<CellEntry>)>, fragment: bool, add: bool) {
-        let Some((record, mut entries)) = measured else { return };
-        for entry in &mut entries {
-            if fragment {
-                // Children may be missing, so what looks like self time is not.
-                entry.self_ns = None;
+        let before = closed.spans.get(..closed.measured_before).filter(|spans| !spans.is_empty());
+        let remembered = match before.map(|spans| measure_trace(&stitch(spans.to_vec()))) {
+            Some(before) => before.is_none_or(|before| self.take_out(before)),
+            None => {
+                self.closed = self.closed.saturating_add(1);
+                true
             }
-            if add {
-                self.cells.add(entry)
-            } else {
-                self.cells.remove(entry)
-            }
-            self.count_objectives(entry, record.trace_id, add);
-        }
-        if !fragment {
-            self.apply_record(record, add);
-        }
-    }
-
-    fn apply_record(&mut self, record: TraceRecord, add: bool) {
-        self.versions.change(&record, add);
-        let record = if add {
-            self.recent.add(record, self.config.recent_bytes_max)
-        } else {
-            self.recent.remove(&record);
-            Arc::new(record)
         };
-        for cohorts in self.judged.values_mut().filter_map(|judged| judged.cohorts.as_mut()) {
-            if add { cohorts.add(&record) } else { cohorts.remove(&record) }
+        if let Some((record, mut entries)) = measure_trace(&stitch(closed.spans)) {
+            if closed.fragment {
+                // Children may be missing, so what looks like self time is not.
+                entries.iter_mut().for_each(|entry| entry.self_ns = None);
+            }
+            self.change_cells(&entries, record.trace_id, true);
+            if !closed.fragment {
+                self.put_in(record, remembered);
+            }
+        }
+    }
+
+    /// Takes out what was measured of a trace; whether its record was still remembered.
+    fn take_out(&mut self, (record, entries): (TraceRecord, Vec<CellEntry>)) -> bool {
+        self.change_cells(&entries, record.trace_id, false);
+        self.versions.change(&record, false);
+        let remembered = self.recent.remove(&record);
+        if remembered {
+            self.cohorts().for_each(|cohorts| cohorts.remove(&record));
+        }
+        remembered
+    }
+
+    /// Takes a record. Of a trace whose record there was no room for any more, cohorts keep what they have: nobody can tell whether they have it.
+    fn put_in(&mut self, record: TraceRecord, remembered: bool) {
+        self.versions.change(&record, true);
+        if remembered {
+            let record = self.recent.add(record, self.config.recent_bytes_max);
+            self.cohorts().for_each(|cohorts| cohorts.add(&record));
+        }
+    }
+
+    fn cohorts(&mut self) -> impl Iterator<Item = &mut Cohorts> {
+        self.judged.values_mut().filter_map(|judged| judged.cohorts.as_mut())
+    }
+
+    fn change_cells(&mut self, entries: &[CellEntry], trace_id: TraceId, add: bool) {
+        for entry in entries {
+            if add {
+                self.cells.add(entry);
+            } else {
+                self.cells.remove(entry);
+            }
+            self.count_objectives(entry, trace_id, add);
         }
     }
 

@@ -3,6 +3,7 @@
 mod at_rest;
 mod budgets;
 mod deployments;
+mod late;
 mod objectives;
 
 use std::borrow::Cow;

@@ -47,8 +47,8 @@ impl IndexCache {
     }
 
     /// The indexes of a snapshot's files. Those not opened before are opened now, which blocks on the disk; missing
-    /// ones are looked for again, and the store is told. Returns the bytes read, too.
-    pub(crate) fn of(&self, snapshot: &Snapshot, store: &Store) -> (Indexed, u64) {
+    /// ones are looked for again, and the store, where one runs, is told. Returns the bytes read, too.
+    pub(crate) fn of(&self, snapshot: &Snapshot, store: Option<&Store>) -> (Indexed, u64) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let is_same = Arc::ptr_eq(&kept.files, &snapshot.files);
         let mut bytes_read = 0;
@@ -59,7 +59,7 @@ impl IndexCache {
         (Indexed { snapshot: snapshot.clone(), slots: Arc::clone(&kept.indexes) }, bytes_read)
     }
 
-    fn open_all(&self, kept: &Kept, snapshot: &Snapshot, store: &Store, bytes_read: &mut u64) -> Vec<Slot> {
+    fn open_all(&self, kept: &Kept, snapshot: &Snapshot, store: Option<&Store>, bytes_read: &mut u64) -> Vec<Slot> {
         let known = kept.files.iter().zip(kept.indexes.iter()).filter_map(|(file, slot)| match slot {
             Slot::Open(index) => Some((file.path.as_str(), index)),
             Slot::Closed | Slot::Missing => None,
@@ -86,7 +86,7 @@ impl IndexCache {
     }
 }
 
-fn open(snapshot: &Snapshot, store: &Store, file: &DataFile, bytes_read: &mut u64) -> Option<Arc<FileIndex>> {
+fn open(snapshot: &Snapshot, store: Option<&Store>, file: &DataFile, bytes_read: &mut u64) -> Option<Arc<FileIndex>> {
     match snapshot.indexes.open(file) {
         Ok(index) => {
             *bytes_read = bytes_read.saturating_add(index.opened_bytes());
@@ -94,7 +94,9 @@ fn open(snapshot: &Snapshot, store: &Store, file: &DataFile, bytes_read: &mut u6
         }
         Err(error) => {
             tracing::debug!(path = file.path, %error, "a file is read without its index");
-            store.report_unindexed(&file.path);
+            if let Some(store) = store {
+                store.report_unindexed(&file.path);
+            }
             None
         }
     }
@@ -102,7 +104,7 @@ fn open(snapshot: &Snapshot, store: &Store, file: &DataFile, bytes_read: &mut u6
 
 impl Indexed {
     /// Each file with its index, oldest first. Without one the file has to be asked itself.
-    pub(crate) fn file(&self, number: usize, store: &Store, bytes_read: &mut u64) -> Option<Arc<FileIndex>> {
+    pub(crate) fn file(&self, number: usize, store: Option<&Store>, bytes_read: &mut u64) -> Option<Arc<FileIndex>> {
         match self.slots.get(number)? {
             Slot::Open(index) => Some(Arc::clone(index)),
             Slot::Closed => open(&self.snapshot, store, self.snapshot.files.get(number)?, bytes_read),

@@ -149,7 +149,7 @@ impl SliCells {
 
     /// Takes out a span that was added before.
     pub fn remove(&mut self, entry: &CellEntry) {
-        let key = self.admitted(&entry.key);
+        let key = self.counted_under(&entry.key);
         let Some(series) = self.series.get_mut(&key) else { return };
         let cell = cell_at(series, entry.at, &mut self.changed);
         cell.calls = cell.calls.saturating_sub(1);
@@ -169,6 +169,18 @@ impl SliCells {
         self.overflowed = self.overflowed.saturating_add(1);
         let other = CellKey { operation: OVERFLOW.into(), ..key.clone() };
         if self.series.contains_key(&other) || self.series.len() < self.series_max.saturating_mul(2) {
+            return other;
+        }
+        CellKey { service: OVERFLOW.into(), version: "".into(), ..other }
+    }
+
+    /// The key that a span was added under.
+    fn counted_under(&self, key: &CellKey) -> CellKey {
+        if self.series.contains_key(key) {
+            return key.clone();
+        }
+        let other = CellKey { operation: OVERFLOW.into(), ..key.clone() };
+        if self.series.contains_key(&other) {
             return other;
         }
         CellKey { service: OVERFLOW.into(), version: "".into(), ..other }

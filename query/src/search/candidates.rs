@@ -126,7 +126,7 @@ impl Candidates {
             return false;
         };
         let before = self.blocks.len();
-        let index = place.indexed.file(number, &place.store, &mut self.index_bytes);
+        let index = place.indexed.file(number, Some(&place.store), &mut self.index_bytes);
         match index.map(|index| self.blocks_of(&index, number)) {
             Some(Ok(())) => {}
             Some(Err(error)) => {

@@ -55,7 +55,7 @@ impl Hunt {
         let (indexes, store, all) = (Arc::clone(&engine.indexes), Arc::clone(&engine.store), snapshot.clone());
         let question = filter::question(search);
         let open = move || {
-            let (indexed, bytes_read) = indexes.of(&all, &store);
+            let (indexed, bytes_read) = indexes.of(&all, Some(&store));
             Candidates::new(store, all, indexed, bytes_read, question)
         };
         let candidates = off_the_reactor(open).await?;

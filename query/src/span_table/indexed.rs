@@ -64,10 +64,10 @@ impl Wanted {
     /// out of `files`. Blocks on the disk.
     pub(super) fn rows(&self, indexes: &Indexes, snapshot: &Snapshot) -> (Vec<DataFile>, Rows) {
         let mut rows = Rows::new();
-        let (indexed, mut bytes_read) = indexes.cache.of(snapshot, &indexes.store);
+        let (indexed, mut bytes_read) = indexes.cache.of(snapshot, Some(&indexes.store));
         let mut files = Vec::new();
         for (number, file) in snapshot.files.iter().enumerate() {
-            let index = indexed.file(number, &indexes.store, &mut bytes_read);
+            let index = indexed.file(number, Some(&indexes.store), &mut bytes_read);
             let found = index.map(|index| self.rows_of(&index));
             match found {
                 Some(Ok(runs)) if runs.is_empty() => continue,

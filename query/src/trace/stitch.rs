@@ -49,6 +49,14 @@ fn by_content(left: &TraceSpan, right: &TraceSpan) -> Ordering {
         .then_with(|| left.trace_id.cmp(&right.trace_id))
 }
 
+/// Orders spans so that one that was read from the store is equal to itself as it was received.
+pub(crate) fn same_span(left: &TraceSpan, right: &TraceSpan) -> Ordering {
+    let key = |span: &TraceSpan| {
+        (span.span_id, span.start_ns, span.duration_ns, span.received_ns, span.kind, span.status, span.parent_span_id)
+    };
+    key(left).cmp(&key(right)).then_with(|| left.operation.cmp(&right.operation))
+}
+
 /// The spans by start, each content once, with its earliest reception.
 fn distinct(mut spans: Vec<TraceSpan>) -> Vec<TraceSpan> {
     spans.sort_by(|left, right| by_content(left, right).then_with(|| left.received_ns.cmp(&right.received_ns)));
