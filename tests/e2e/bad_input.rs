@@ -9,9 +9,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::harness::{
-    PATIENCE, PythonClient, Server, ServerOptions, eventually, get_json, post, serve, sql, try_request,
-};
+use crate::harness::{Exporter, PATIENCE, Server, ServerOptions, eventually, get_json, post, serve, sql, try_request};
 
 /// Runs `daytwo serve` that is expected to give up at once.
 fn refused(folder: &Path, data_dir: &Path, config: &str) -> String {
@@ -88,7 +86,7 @@ fn garbage_and_bombs_bounce_off() {
     assert_eq!(send(&[("content-type", "text/plain")], b"hello"), 415);
     let resident = resident_bytes(&server);
     assert!(resident < 450 << 20, "{resident} bytes resident after a 512 MiB bomb");
-    let ids = PythonClient::export("http", &format!("http://{}", server.at.http), "gzip", "after", 3);
+    let ids = Exporter::Python.export("http", &server, "gzip", "after", 3);
     eventually("spans after the garbage are stored", PATIENCE, || {
         let found = sql(server.at.web, "SELECT count(DISTINCT trace_id) FROM spans WHERE service_name = 'after'");
         (found[0][0].as_str() == Some(ids.len().to_string().as_str())).then_some(())
@@ -131,7 +129,7 @@ fn server_killed_with_two_files(folder: &TempDir) -> ServerOptions {
     };
     let server = Server::start_with(&options);
     for service in ["first", "second"] {
-        PythonClient::export("grpc", &format!("http://{}", server.at.grpc), "none", service, 10);
+        Exporter::Python.export("grpc", &server, "none", service, 10);
         server.wait_flushed();
     }
     server.kill();

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output};
 
-use crate::harness::{PythonClient, Server, post, sql};
+use crate::harness::{Exporter, Server, post, sql};
 
 fn daytwo(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_daytwo")).args(args).output().unwrap()
@@ -21,7 +21,7 @@ fn stderr(output: &Output) -> String {
 #[test]
 fn query_answers_from_server_and_folder_alike() {
     let server = Server::start();
-    PythonClient::export("grpc", &format!("http://{}", server.at.grpc), "gzip", "asked", 10);
+    Exporter::Python.export("grpc", &server, "gzip", "asked", 10);
     let query = "SELECT name, count(*) AS spans FROM spans WHERE service_name = 'asked' GROUP BY name ORDER BY name";
     assert_eq!(sql(server.at.web, query).len(), 3);
     let url = format!("http://{}", server.at.web);
@@ -63,7 +63,7 @@ fn verdict_of_an_unknown_release_is_undecided() {
 fn exported_spans_can_be_sent_again() {
     let server = Server::start();
     for service in ["kept", "left"] {
-        PythonClient::export("grpc", &format!("http://{}", server.at.grpc), "none", service, 10);
+        Exporter::Python.export("grpc", &server, "none", service, 10);
     }
     const ROWS: &str = "SELECT trace_id, span_id, parent_span_id, name, kind, start_time_unix_nano, duration_time_unix_nano, \
                         status_code, service_name, service_version, resource_attributes, attributes, events \

@@ -1,16 +1,38 @@
 //! What every test needs: a running server, an HTTP client for its API, clients, and waiting for a condition.
 
 mod client;
+mod doorway;
 mod http;
 mod s3;
 mod server;
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-pub(crate) use client::{NodeClient, PythonClient, tools_dir};
+use tempfile::TempDir;
+
+pub(crate) use client::{Client, Exporter, Fates, run_python, stored_spans, tools_dir};
+pub(crate) use doorway::Doorway;
 pub(crate) use http::{get, get_json, post, sql, try_request};
 pub(crate) use s3::S3;
 pub(crate) use server::{Server, ServerOptions, addresses, serve};
+
+/// A folder in memory, where this machine has room for it there: for tests of clients, who would give up on a disk that does not confirm a
+/// write for seconds because many tests write to it.
+pub(crate) fn quick_folder() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    let room = rustix::fs::statvfs(memory).map_or(0, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+    if room > 4 << 30 { TempDir::new_in(memory) } else { TempDir::new() }.unwrap()
+}
+
+/// Settings of a server for clients, who would rather not wait: its data in `folder`, segments of the log that are soon made.
+pub(crate) fn quick_server(folder: &TempDir) -> ServerOptions {
+    ServerOptions {
+        config: "[storage]\nwal_segment_bytes = \"1MiB\"\n".to_owned(),
+        data_dir: Some(folder.path().join("data")),
+        ..ServerOptions::default()
+    }
+}
 
 /// How long a condition may take to come true on a busy two-core machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);

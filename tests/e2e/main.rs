@@ -10,6 +10,7 @@ mod command_line;
 mod conformance;
 mod demo;
 mod durability;
+mod exporters;
 mod harness;
 mod ingest;
 mod layout;

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::harness::{PythonClient, Server, ServerOptions, get_json, sql};
+use crate::harness::{Exporter, Server, ServerOptions, get_json, sql};
 
 const FOLDERS: [&str; 1] = ["folder-v1"];
 
@@ -33,7 +33,7 @@ fn older_folders_are_gone_on_with() {
         let config = "[storage]\nflush_interval = \"1s\"\nretention = \"0s\"\n".to_owned();
         let options = ServerOptions { config, data_dir: Some(data_dir), ..ServerOptions::default() };
         let server = Server::start_with(&options);
-        PythonClient::export("grpc", &format!("http://{}", server.at.grpc), "none", "new", 5);
+        Exporter::Python.export("grpc", &server, "none", "new", 5);
         server.wait_flushed();
         server.kill();
         let server = Server::start_with(&options);

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 
-use crate::harness::{PATIENCE, PythonClient, Server, ServerOptions, eventually, get_json, sql};
+use crate::harness::{Exporter, PATIENCE, Server, ServerOptions, eventually, get_json, run_python, sql};
 
 /// Scenario: spans are exported, flushed to files, and read by Python's `deltalake` with pyarrow, by DuckDB and by Polars.
 /// Guarantees: all see exactly the rows that our SQL sees, values and types included.
@@ -14,7 +14,7 @@ fn python_readers_see_the_rows_that_sql_sees() {
     let options =
         ServerOptions { config: "[storage]\nflush_interval = \"1s\"\n".to_owned(), ..ServerOptions::default() };
     let server = Server::start_with(&options);
-    PythonClient::export("grpc", &format!("http://{}", server.at.grpc), "gzip", "read", 50);
+    Exporter::Python.export("grpc", &server, "gzip", "read", 50);
     server.wait_flushed();
     compare(&server, 150);
 }
@@ -27,7 +27,7 @@ fn python_readers_see_merged_files() {
         ServerOptions { config: "[storage]\nflush_interval = \"100ms\"\n".to_owned(), ..ServerOptions::default() };
     let server = Server::start_with(&options);
     for _ in 0..10 {
-        PythonClient::export("grpc", &format!("http://{}", server.at.grpc), "gzip", "read", 20);
+        Exporter::Python.export("grpc", &server, "gzip", "read", 20);
         server.wait_flushed();
     }
     eventually("files are merged", PATIENCE, || {
@@ -45,15 +45,14 @@ fn python_readers_agree_while_spans_come_in() {
     let options =
         ServerOptions { config: "[storage]\nflush_interval = \"100ms\"\n".to_owned(), ..ServerOptions::default() };
     let server = Server::start_with(&options);
-    let endpoint = format!("http://{}", server.at.grpc);
-    PythonClient::export("grpc", &endpoint, "gzip", "before", 50);
+    Exporter::Python.export("grpc", &server, "gzip", "before", 50);
     server.wait_flushed();
     let before = ours(&server);
     let done = AtomicBool::new(false);
     let versions: BTreeSet<u64> = std::thread::scope(|scope| {
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
-                PythonClient::export("grpc", &endpoint, "gzip", "meanwhile", 50);
+                Exporter::Python.export("grpc", &server, "gzip", "meanwhile", 50);
             }
         });
         let _done = SetOnDrop(&done);
@@ -111,7 +110,7 @@ struct Theirs {
 }
 
 fn theirs(server: &Server) -> Theirs {
-    let read = PythonClient::run("read_table.py", &[server.data_dir.join("spans").to_str().unwrap()]);
+    let read = run_python("read_table.py", &[server.data_dir.join("spans").to_str().unwrap()]);
     let engines = ["pyarrow", "duckdb", "polars"].map(|engine| {
         let rows: Vec<Vec<Value>> = serde_json::from_value(read[engine].clone()).unwrap();
         (engine, sorted(rows.iter().map(|row| row.iter().map(text).collect())))

@@ -1,6 +1,6 @@
 //! SIGTERM drains: what was accepted is flushed, what is in flight is answered.
 
-use crate::harness::{PythonClient, Server, ServerOptions, sql};
+use crate::harness::{Exporter, Server, ServerOptions, sql};
 
 /// Scenario: spans are accepted, then the server gets SIGTERM, and another starts on the same folder.
 /// Guarantees: the exit status is 0, nothing is lost, nothing is doubled, and all spans are in files.
@@ -8,7 +8,7 @@ use crate::harness::{PythonClient, Server, ServerOptions, sql};
 fn sigterm_flushes_and_exits_cleanly() {
     let folder = tempfile::TempDir::new().unwrap();
     let mut server = started_on(folder.path());
-    PythonClient::export("grpc", &format!("http://{}", server.at.grpc), "none", "drained", 40);
+    Exporter::Python.export("grpc", &server, "none", "drained", 40);
     assert_eq!(server.terminate().code(), Some(0), "{}", server.log());
     drop(server);
     let again = started_on(folder.path());

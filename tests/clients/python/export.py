@@ -1,9 +1,11 @@
 """Sends traces with the OpenTelemetry SDK for Python, default settings but for the endpoint.
 
-usage: export.py (grpc|http) ENDPOINT (none|gzip) SERVICE VERSION TRACES
+usage: export.py (grpc|http) ENDPOINT (none|gzip) SERVICE VERSION
 
-Each trace is a server span with two client children, one of them failed and carrying an exception event. Prints one
-line of JSON: {"trace_ids": [...], "exported": bool}. Certificates and headers come from the SDK's own variables (OTEL_EXPORTER_OTLP_CERTIFICATE, ...).
+Each line of standard input is a number of traces to make and flush; what became of them is a line of JSON on standard output:
+{"exported": [...], "failed": [...]}, each span as the hexadecimal digits of its trace's id and its own. A trace is a server span with
+two client children, one of them failed and carrying an exception event. Certificates, headers and further settings come from the
+SDK's own variables (OTEL_EXPORTER_OTLP_CERTIFICATE, ...).
 """
 import json
 import sys
@@ -11,8 +13,32 @@ import sys
 from opentelemetry import trace
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.trace import SpanKind, Status, StatusCode
+
+
+class Ledger(SpanExporter):
+    """Passes spans on and notes what the exporter says of each."""
+
+    def __init__(self, inner):
+        self.inner = inner
+        self.forget()
+
+    def forget(self):
+        self.exported, self.failed = [], []
+
+    def export(self, spans):
+        result = self.inner.export(spans)
+        fate = self.exported if result is SpanExportResult.SUCCESS else self.failed
+        fate.extend(format(span.context.trace_id, "032x") + format(span.context.span_id, "016x") for span in spans)
+        return result
+
+    def shutdown(self):
+        self.inner.shutdown()
+
+    def report(self):
+        print(json.dumps({"exported": self.exported, "failed": self.failed}), flush=True)
+        self.forget()
 
 
 def exporter(protocol, endpoint, compression):
@@ -41,20 +67,22 @@ def one_trace(tracer, number):
         with tracer.start_as_current_span("charge", kind=SpanKind.CLIENT) as failed:
             failed.record_exception(ValueError("card refused"))
             failed.set_status(Status(StatusCode.ERROR, "card refused"))
-        return format(root.get_span_context().trace_id, "032x")
 
 
 def main():
-    protocol, endpoint, compression, service, version, traces = sys.argv[1:]
+    protocol, endpoint, compression, service, version = sys.argv[1:]
     resource = Resource.create({"service.name": service, "service.version": version, "deployment.environment.name": "test"})
+    ledger = Ledger(exporter(protocol, endpoint, compression))
     provider = TracerProvider(resource=resource)
-    provider.add_span_processor(BatchSpanProcessor(exporter(protocol, endpoint, compression)))
+    provider.add_span_processor(BatchSpanProcessor(ledger))
     trace.set_tracer_provider(provider)
     tracer = trace.get_tracer("daytwo.e2e", "1.0")
-    ids = [one_trace(tracer, number) for number in range(int(traces))]
-    exported = provider.force_flush(10_000)
+    for line in sys.stdin:
+        for number in range(int(line)):
+            one_trace(tracer, number)
+        provider.force_flush()
+        ledger.report()
     provider.shutdown()
-    print(json.dumps({"trace_ids": ids, "exported": exported}))
 
 
 main()

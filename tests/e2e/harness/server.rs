@@ -99,6 +99,11 @@ impl Server {
         assert!(Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap().success());
     }
 
+    /// The receiver's port for `grpc` or for anything else.
+    pub(crate) fn port(&self, protocol: &str) -> SocketAddr {
+        if protocol == "grpc" { self.at.grpc } else { self.at.http }
+    }
+
     /// The process id.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
