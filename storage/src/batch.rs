@@ -3,6 +3,7 @@
 //! Columns that repeat for a whole resource or scope are dictionaries. All resource columns share one key
 //! buffer (the resource's number) and all scope columns another, so they cost nothing per span.
 
+mod ahead;
 mod attributes;
 mod builder;
 mod groups;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 
+pub use attributes::AttributeKey;
 pub use builder::SpanBatchBuilder;
 
 use crate::{SpanId, TraceId};
@@ -94,7 +96,7 @@ pub struct SpanRow<'a> {
     /// Status message; empty becomes null.
     pub status_message: Cow<'a, str>,
     /// All attributes, promoted ones included.
-    pub attributes: &'a [(Cow<'a, str>, AttributeValue<'a>)],
+    pub attributes: &'a [(AttributeKey<'a>, AttributeValue<'a>)],
     /// Events as JSON text, if any.
     pub events_json: Option<&'a str>,
     /// Links as JSON text, if any.

@@ -10,6 +10,7 @@
 mod assemble;
 mod attributes;
 pub(super) mod json;
+mod keys;
 mod protobuf;
 mod rejection;
 mod replay;
@@ -110,7 +111,7 @@ pub(crate) fn within<'l>(
     limits: &'l Limits,
     room: Room<'l>,
 ) -> Result<Decoded, DecodeError> {
-    read(body, format, Assembler::new(received, limits, &[]).within(room))
+    read(body, format, Assembler::new(body.len(), received, limits, &[]).within(room))
 }
 
 /// Decodes a body of either format again, but for the spans at the positions in `skip`.
@@ -121,7 +122,7 @@ fn again(
     limits: &Limits,
     skip: &[u32],
 ) -> Result<Decoded, DecodeError> {
-    read(body, format, Assembler::new(received, limits, skip))
+    read(body, format, Assembler::new(body.len(), received, limits, skip))
 }
 
 fn read<'a>(body: &'a [u8], format: PayloadFormat, mut into: Assembler<'a, '_>) -> Result<Decoded, DecodeError> {

@@ -9,6 +9,7 @@ use arrow::buffer::{OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, Field};
 
 use super::AttributeValue;
+use super::ahead::Ahead;
 use super::sparse::Sparse;
 use crate::Result;
 use crate::schema::{self, PROMOTED, PromotedType};
@@ -37,6 +38,13 @@ impl PromotedColumn {
         true
     }
 
+    fn make_room(&mut self, times: usize) -> Result<()> {
+        match self {
+            Self::Text(column) => column.make_room(times),
+            Self::Integer(column) => column.make_room(times),
+        }
+    }
+
     fn finish(self, rows: usize) -> ArrayRef {
         match self {
             Self::Text(column) => column.finish(rows),
@@ -59,6 +67,37 @@ static BY_LENGTH: LazyLock<Vec<Vec<usize>>> = LazyLock::new(|| {
 fn promoted(key: &str) -> Option<usize> {
     let candidates = BY_LENGTH.get(key.len())?;
     candidates.iter().copied().find(|&index| PROMOTED.get(index).is_some_and(|promoted| promoted.key == key))
+}
+
+/// The key of a span attribute. Whether a column of its own awaits it is found out once, however many spans have it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttributeKey<'a> {
+    text: Cow<'a, str>,
+    column: Option<usize>,
+}
+
+impl<'a> AttributeKey<'a> {
+    /// A key as sent.
+    pub fn new(text: Cow<'a, str>) -> Self {
+        Self { column: promoted(&text), text }
+    }
+
+    /// The key as sent.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+impl<'a> From<&'a str> for AttributeKey<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::new(Cow::Borrowed(text))
+    }
+}
+
+impl From<String> for AttributeKey<'_> {
+    fn from(text: String) -> Self {
+        Self::new(Cow::Owned(text))
+    }
 }
 
 /// The columns that hold attributes.
@@ -87,13 +126,22 @@ impl AttributeColumns {
         }
     }
 
+    /// Makes room for `times` as many spans.
+    pub(super) fn make_room(&mut self, times: usize) -> Result<()> {
+        self.promoted.iter_mut().try_for_each(|column| column.make_room(times))?;
+        self.offsets.make_room(times)?;
+        self.keys.make_room(times)?;
+        self.values.make_room(times)?;
+        self.types.make_room(times)
+    }
+
     /// Appends the attributes of span `row`; tells the bytes that they take beyond those of every row.
-    pub(super) fn append(&mut self, row: usize, attributes: &[(Cow<'_, str>, AttributeValue<'_>)]) -> usize {
+    pub(super) fn append(&mut self, row: usize, attributes: &[(AttributeKey<'_>, AttributeValue<'_>)]) -> usize {
         let mut bytes = 0_usize;
         self.letters.clear();
         for (key, value) in attributes {
             let taken = match value {
-                _ if !self.promote(row, key, value) => self.append_to_map(key, value),
+                _ if !self.promote(row, key, value) => self.append_to_map(&key.text, value),
                 AttributeValue::Text(text) => text.len(),
                 _ => 0,
             };
@@ -107,8 +155,8 @@ impl AttributeColumns {
     }
 
     /// Puts the value in its own column, if it has one of that type that is still free.
-    fn promote(&mut self, row: usize, key: &str, value: &AttributeValue<'_>) -> bool {
-        let column = promoted(key).and_then(|index| self.promoted.get_mut(index));
+    fn promote(&mut self, row: usize, key: &AttributeKey<'_>, value: &AttributeValue<'_>) -> bool {
+        let column = key.column.and_then(|index| self.promoted.get_mut(index));
         column.is_some_and(|column| column.take(row, value))
     }
 

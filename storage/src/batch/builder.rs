@@ -6,6 +6,7 @@ use arrow::array::builder::{BinaryBuilder, Int32Builder, Int64Builder, StringBui
 use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::datatypes::DataType;
 
+use super::ahead::Ahead;
 use super::attributes::AttributeColumns;
 use super::groups::GroupColumns;
 use super::sparse::Sparse;
@@ -59,6 +60,8 @@ static ROW_BYTES: LazyLock<usize> = LazyLock::new(|| {
 
 /// The builders begin with room for this many rows, as SDKs send.
 const BUILDER_ROWS: usize = 512;
+/// Room is made for so many rows at most before they come: a few MiB.
+const EXPECTED_ROWS_MAX: usize = 8_192;
 /// A batch of fewer rows gives the rest of its room back, or a thousand small requests would fill the hot buffer; a larger
 /// one is not worth the copies.
 const SMALL_BATCH_ROWS: usize = 256;
@@ -91,6 +94,32 @@ impl SpanBatchBuilder {
             anomalies: Int64Builder::with_capacity(BUILDER_ROWS),
             bytes: 0,
         }
+    }
+
+    /// Makes room for `rows` spans in all, which will take as much as those so far on average. More may come, and fewer.
+    ///
+    /// # Errors
+    /// [`crate::StorageError::Arrow`] when a column of so many rows cannot be.
+    pub fn expect(&mut self, rows: usize) -> Result<()> {
+        let times = rows.min(EXPECTED_ROWS_MAX) / self.len().max(1);
+        if times < 2 {
+            return Ok(());
+        }
+        self.resources.make_room(times)?;
+        self.scopes.make_room(times)?;
+        self.name.make_room(times)?;
+        self.trace_state.make_room(times)?;
+        self.attributes.make_room(times)?;
+        if rows > BUILDER_ROWS { self.make_room_for_numbers(times) } else { Ok(()) }
+    }
+
+    fn make_room_for_numbers(&mut self, times: usize) -> Result<()> {
+        let ids = [&mut self.trace_id, &mut self.span_id, &mut self.parent_span_id];
+        ids.into_iter().try_for_each(|column| column.make_room(times))?;
+        let long = [&mut self.flags, &mut self.start, &mut self.duration, &mut self.anomalies];
+        let dropped = [&mut self.dropped_attributes, &mut self.dropped_events, &mut self.dropped_links];
+        long.into_iter().chain(dropped).try_for_each(|column| column.make_room(times))?;
+        [&mut self.kind, &mut self.status_code].into_iter().try_for_each(|column| column.make_room(times))
     }
 
     /// Starts a resource: spans appended from now on belong to it.
@@ -263,15 +292,14 @@ fn saturated(time: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::borrow::Cow;
 
-    use super::super::AttributeValue;
+    use super::super::{AttributeKey, AttributeValue};
     use crate::TraceId;
     use crate::schema::{anomaly, col};
     use arrow::array::AsArray;
     use arrow::datatypes::Int64Type;
 
-    fn row<'a>(attributes: &'a [(Cow<'a, str>, AttributeValue<'a>)], start: u64, end: u64) -> SpanRow<'a> {
+    fn row<'a>(attributes: &'a [(AttributeKey<'a>, AttributeValue<'a>)], start: u64, end: u64) -> SpanRow<'a> {
         SpanRow {
             trace_id: TraceId::from_bytes(&[1; 16]).unwrap(),
             span_id: SpanId::from_bytes(&[2; 8]).unwrap(),
@@ -339,5 +367,32 @@ mod tests {
         builder.append(&row(&[], 5, 9));
         let bytes = builder.finish().unwrap().memory_bytes();
         assert!(bytes < 32 << 10, "{bytes} bytes");
+    }
+    /// Scenario: spans with every column filled in some rows, and the announcement of more after each of the first hundred.
+    /// Guarantees: the batch is the same as without.
+    #[test]
+    fn announced_rows_change_nothing() {
+        let built = |announced: usize| {
+            let mut builder = SpanBatchBuilder::new(10);
+            for number in 0..700_u64 {
+                let attributes = [
+                    ("http.route".into(), AttributeValue::Text(format!("/{number}").into())),
+                    ("http.response.status_code".into(), AttributeValue::Integer(200)),
+                    ("x".into(), if number % 3 == 0 { AttributeValue::Empty } else { AttributeValue::Bool(true) }),
+                ];
+                let mut span = row(if number % 2 == 0 { &attributes } else { &[] }, number, number);
+                span.parent_span_id = (number % 5 > 0).then_some(span.span_id);
+                span.trace_state = if number % 7 == 1 { "a=b" } else { "" }.into();
+                builder.append(&span);
+                if number < 100 {
+                    builder.expect(announced).unwrap();
+                }
+            }
+            builder.finish().unwrap()
+        };
+        let plain = built(0);
+        for announced in [1, 300, 10_000, usize::MAX] {
+            assert_eq!(built(announced).record_batch(), plain.record_batch(), "{announced}");
+        }
     }
 }

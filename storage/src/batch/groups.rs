@@ -6,6 +6,7 @@ use arrow::array::builder::StringBuilder;
 use arrow::array::{ArrayRef, DictionaryArray, Int32Array, StringArray};
 use arrow::datatypes::Int32Type;
 
+use super::ahead::Ahead;
 use crate::Result;
 
 /// Columns that one resource or scope fills once and its spans refer to by number.
@@ -46,6 +47,11 @@ impl GroupColumns {
     /// Gives a span to the resource or scope begun last.
     pub(super) fn append_span(&mut self) {
         self.keys.push(self.groups.saturating_sub(1));
+    }
+
+    /// Makes room for `times` as many spans.
+    pub(super) fn make_room(&mut self, times: usize) -> Result<()> {
+        self.keys.make_room(times)
     }
 
     /// Dictionaries that share one key buffer.

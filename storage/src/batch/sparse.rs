@@ -5,8 +5,11 @@ use std::sync::Arc;
 use arrow::array::builder::{Int64Builder, StringBuilder};
 use arrow::array::{Array, ArrayRef, new_null_array};
 
+use super::ahead::Ahead;
+use crate::Result;
+
 /// A builder that nulls can be appended to in bulk.
-pub(super) trait NullableBuilder {
+pub(super) trait NullableBuilder: Ahead {
     /// What it takes.
     type Value<'a>;
 
@@ -67,6 +70,11 @@ pub(super) struct Sparse<B> {
 impl<B: NullableBuilder> Sparse<B> {
     pub(super) fn new() -> Self {
         Self { builder: B::empty(), rows: 0 }
+    }
+
+    /// Makes room for `times` as many rows; a column that nobody has filled yet stays as it is.
+    pub(super) fn make_room(&mut self, times: usize) -> Result<()> {
+        if self.rows == 0 { Ok(()) } else { self.builder.make_room(times) }
     }
 
     /// Whether `row` has a value.

@@ -142,7 +142,7 @@ impl Rows {
             let (service, version) = (span.service.clone(), span.version.clone().unwrap());
             *versions.entry(VersionName { service, version }).or_default() += 1;
             for (key, _) in &span.attributes {
-                *keys.entry(key.clone().into_owned()).or_default() += 1;
+                *keys.entry(key.text().to_owned()).or_default() += 1;
             }
         }
         assert_eq!(catalogue.operations, Names { counts: operations, overflow: false });

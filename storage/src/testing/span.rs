@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::batch::{AttributeValue, ResourceRow, ScopeRow, SpanBatchBuilder, SpanRow};
+use crate::batch::{AttributeKey, AttributeValue, ResourceRow, ScopeRow, SpanBatchBuilder, SpanRow};
 use crate::{SpanBatch, SpanId, TraceId, UnixNanos};
 
 /// A span for tests. `TestSpan::new(1, 2).parent(1).service("cart").lasting(1_000)` reads as a sentence.
@@ -35,7 +35,7 @@ pub struct TestSpan {
     /// OTLP status code: 0 unset, 1 ok, 2 error.
     pub status: i32,
     /// Attributes, promoted ones included; keys must be distinct.
-    pub attributes: Vec<(Cow<'static, str>, AttributeValue<'static>)>,
+    pub attributes: Vec<(AttributeKey<'static>, AttributeValue<'static>)>,
     /// Events as JSON text.
     pub events: Option<String>,
     /// Links as JSON text.

@@ -13,6 +13,8 @@ use super::{DecodeError, Decoded, Limits, Room};
 
 /// How much is taken of the room at a time.
 const STEP_BYTES: usize = 16 << 10;
+/// From so many spans it is told how large the columns will be.
+const SAMPLE_SPANS: usize = 32;
 
 /// A resource or scope: its row, and what is odd about it, which all its spans inherit.
 #[derive(Debug)]
@@ -36,6 +38,10 @@ pub(super) struct Assembler<'a, 'l> {
     builder: SpanBatchBuilder,
     resource: Group<ResourceRow<'a>>,
     scope: Group<ScopeRow<'a>>,
+    /// Bytes of the whole request, until room was made for what it holds.
+    body_bytes: Option<usize>,
+    /// Bytes of the spans read so far.
+    read_bytes: usize,
     /// Spans seen so far.
     position: u32,
     rejected: Vec<u32>,
@@ -50,12 +56,14 @@ pub(super) struct Assembler<'a, 'l> {
 }
 
 impl<'a, 'l> Assembler<'a, 'l> {
-    pub(super) fn new(received: UnixNanos, limits: &'l Limits, skip: &'l [u32]) -> Self {
+    pub(super) fn new(body_bytes: usize, received: UnixNanos, limits: &'l Limits, skip: &'l [u32]) -> Self {
         Self {
             limits,
             builder: SpanBatchBuilder::new(received.0),
             resource: Group::default(),
             scope: Group::default(),
+            body_bytes: Some(body_bytes),
+            read_bytes: 0,
             position: 0,
             rejected: Vec::new(),
             reasons: Rejections::default(),
@@ -113,7 +121,8 @@ impl<'a, 'l> Assembler<'a, 'l> {
             return;
         }
         self.judge(position, scratch, encoded_bytes, read);
-        self.stopped = self.take_room().err();
+        self.read_bytes = self.read_bytes.saturating_add(encoded_bytes);
+        self.stopped = self.expect_more().and_then(|()| self.take_room()).err();
     }
 
     fn judge(
@@ -136,6 +145,16 @@ impl<'a, 'l> Assembler<'a, 'l> {
             Ok(draft) => self.check_and_append(position, draft, scratch),
             Err(Unreadable { reason, detail }) => self.reject(position, reason, || detail),
         }
+    }
+
+    /// After the first spans, makes room for as many as the rest of the request holds if it goes on like that.
+    fn expect_more(&mut self) -> Result<(), DecodeError> {
+        if self.builder.len() < SAMPLE_SPANS {
+            return Ok(());
+        }
+        let Some(body_bytes) = self.body_bytes.take() else { return Ok(()) };
+        let rows = SAMPLE_SPANS.saturating_mul(body_bytes).checked_div(self.read_bytes).unwrap_or(0);
+        Ok(self.builder.expect(rows)?)
     }
 
     /// Takes what the spans so far need and was not taken yet.

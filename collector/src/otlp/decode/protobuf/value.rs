@@ -18,9 +18,8 @@ pub(super) fn read_key_value<'a>(
     anomalies: &mut i64,
 ) -> Result<(), WireError> {
     let (key, value) = split_key_value(message)?;
-    let key = text::from_utf8(key, limits.value_bytes_max, anomalies);
     let value = read_value(value, limits, anomalies)?;
-    attributes.push(key, value, limits, anomalies);
+    attributes.push_bytes(key, value, limits, anomalies);
     Ok(())
 }
 

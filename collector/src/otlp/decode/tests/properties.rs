@@ -203,7 +203,7 @@ fn model(request: &ExportTraceServiceRequest, builder: &mut SpanBatchBuilder) ->
 fn model_span(span: &Span, trace_id: TraceId, span_id: SpanId, inherited: i64, builder: &mut SpanBatchBuilder) {
     let (kept, duplicates) = model_distinct(&span.attributes);
     let attributes: Vec<_> =
-        kept.iter().map(|entry| (Cow::Borrowed(entry.key.as_str()), model_value(entry.value.as_ref()))).collect();
+        kept.iter().map(|entry| (entry.key.as_str().into(), model_value(entry.value.as_ref()))).collect();
     let (events, event_flags) = model_events(&span.events);
     let (links, link_flags, links_left_out) = model_links(&span.links);
     let parent = SpanId::from_bytes(&span.parent_span_id).ok();
