@@ -38,7 +38,7 @@ pub mod col {
     pub const START: &str = "start_time_unix_nano";
     /// End minus start in nanoseconds, 0 when the end is before the start.
     pub const DURATION: &str = "duration_time_unix_nano";
-    /// The end as sent, only where start + duration does not give it back; else null.
+    /// The end as sent, only where start + duration does not give it back; else null. Negative for 2^63 and more: its 64 bits, as a signed number.
     pub const RAW_END: &str = "raw_end_time_unix_nano";
     /// OTLP status code as sent: 0 unset, 1 ok, 2 error; others kept.
     pub const STATUS_CODE: &str = "status_code";

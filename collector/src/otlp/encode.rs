@@ -118,8 +118,7 @@ fn scope_of(columns: &Columns, row: usize) -> Result<ScopeSpans, EncodeError> {
 
 fn span_of(columns: &Columns, row: usize) -> Result<Span, EncodeError> {
     let number = |column| columns.number(row, column).unwrap_or(0);
-    let (start, duration) = (number(col::START), number(col::DURATION));
-    let end = columns.number(row, col::RAW_END).unwrap_or_else(|| start.saturating_add(duration));
+    let (start_time_unix_nano, end_time_unix_nano) = times_of(columns, row);
     Ok(Span {
         trace_id: columns.id(row, col::TRACE_ID),
         span_id: columns.id(row, col::SPAN_ID),
@@ -128,8 +127,8 @@ fn span_of(columns: &Columns, row: usize) -> Result<Span, EncodeError> {
         flags: low_32_bits(number(col::FLAGS)),
         name: columns.text_or_empty(row, col::NAME),
         kind: i32::try_from(number(col::KIND)).unwrap_or_default(),
-        start_time_unix_nano: u64::try_from(start).unwrap_or_default(),
-        end_time_unix_nano: u64::try_from(end).unwrap_or_default(),
+        start_time_unix_nano,
+        end_time_unix_nano,
         attributes: span_attributes(columns, row)?,
         events: events_of(columns.text(row, col::EVENTS), row)?,
         links: links_of(columns.text(row, col::LINKS), row)?,
@@ -141,6 +140,17 @@ fn span_of(columns: &Columns, row: usize) -> Result<Span, EncodeError> {
         dropped_events_count: low_32_bits(number(col::DROPPED_EVENTS_COUNT)),
         dropped_links_count: low_32_bits(number(col::DROPPED_LINKS_COUNT)),
     })
+}
+
+/// Start and end as sent; only a start beyond 2^63-1 with an end before it has become 2^63-1, or the end.
+fn times_of(columns: &Columns, row: usize) -> (u64, u64) {
+    const LAST: u64 = i64::MAX.cast_unsigned();
+    let number = |column| columns.number(row, column).and_then(|number| u64::try_from(number).ok()).unwrap_or(0);
+    let (start, duration) = (number(col::START), number(col::DURATION));
+    let end = columns.number(row, col::RAW_END).map_or(start.saturating_add(duration), i64::cast_unsigned);
+    // The column ends there, so the start may lie beyond; how far, the other two tell.
+    let start = if start == LAST && end > LAST { end.saturating_sub(duration) } else { start };
+    (start, end)
 }
 
 fn low_32_bits(number: i64) -> u32 {

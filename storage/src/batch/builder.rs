@@ -222,13 +222,12 @@ impl SpanBatchBuilder {
     fn append_times(&mut self, number: usize, start: u64, end: u64) -> i64 {
         use schema::anomaly;
         const DAY_NS: i64 = 86_400_000_000_000;
-        let (start_ns, end_ns) = (saturated(start), saturated(end));
-        let duration = end_ns.saturating_sub(start_ns).max(0);
-        let restored = start_ns.saturating_add(duration) == end_ns;
+        let (start_ns, duration) = (saturated(start), saturated(end.saturating_sub(start)));
         self.start.append_value(start_ns);
         self.duration.append_value(duration);
-        if !restored {
-            self.raw_end.set(number, end_ns);
+        if start_ns.checked_add(duration).is_none_or(|sum| i64::try_from(end) != Ok(sum)) {
+            // Beyond 2^63-1 as the same 64 bits.
+            self.raw_end.set(number, end.cast_signed());
         }
         let bit = |holds: bool, bit: i64| if holds { bit } else { 0 };
         bit(end < start, anomaly::END_BEFORE_START)
@@ -343,7 +342,7 @@ mod tests {
     }
 
     /// Scenario: a span that ends before it starts, and one with times past 2^63.
-    /// Guarantees: both are kept with duration 0, the raw end where it is needed, and the right bits.
+    /// Guarantees: both are kept with duration 0, the end as sent, and the right bits.
     #[test]
     fn odd_times_are_kept_and_flagged() {
         let mut builder = SpanBatchBuilder::new(10);
@@ -353,8 +352,8 @@ mod tests {
         let numbers =
             |name: &str| batch.record_batch().column_by_name(name).unwrap().as_primitive::<Int64Type>().clone();
         assert_eq!(numbers(col::DURATION).values(), &[0, 0]);
-        assert_eq!(numbers(col::RAW_END).value(0), 5);
-        assert!(numbers(col::RAW_END).is_null(1));
+        assert_eq!(numbers(col::START).value(1), i64::MAX);
+        assert_eq!(numbers(col::RAW_END).values(), &[5, -1]);
         assert_eq!(numbers(col::ANOMALIES).value(0), anomaly::END_BEFORE_START);
         assert_eq!(numbers(col::ANOMALIES).value(1), anomaly::TIME_OVERFLOW | anomaly::TIME_IN_FUTURE);
     }

@@ -138,14 +138,14 @@ fn parse(cell: &mut Json) {
 struct Times {
     start: u64,
     duration: u64,
-    raw_end: Option<u64>,
+    raw_end: Option<i64>,
     odd: i64,
 }
 
 impl Times {
     fn of(span: &Span) -> Self {
         const LAST: u64 = i64::MAX as u64;
-        let (start, end) = (span.start.min(LAST), span.end.min(LAST));
+        let start = span.start.min(LAST);
         let mut odd = 0;
         if span.end < span.start {
             odd |= bit::END_BEFORE_START;
@@ -159,8 +159,9 @@ impl Times {
         if span.start >= FUTURE {
             odd |= bit::TIME_IN_FUTURE;
         }
-        let duration = end.saturating_sub(start);
-        let raw_end = (start.saturating_add(duration) != end).then_some(end);
+        let duration = span.end.saturating_sub(span.start).min(LAST);
+        let whole = span.end <= LAST && start.checked_add(duration) == Some(span.end);
+        let raw_end = (!whole).then_some(span.end.cast_signed());
         Self { start, duration, raw_end, odd }
     }
 }

@@ -84,6 +84,40 @@ fn a_clean_request_comes_back_as_sent() {
     assert_eq!(ExportTraceServiceRequest::decode(bytes.as_slice()).unwrap(), sent);
 }
 
+/// Scenario: starts and ends at both ends of 64 bits, at and around 2^63.
+/// Guarantees: encoding gives them as they were sent.
+#[test]
+fn times_come_back_as_sent() {
+    let half = 1_u64 << 63;
+    let pairs = [
+        (0, 0),
+        (9, 5),
+        (1, half - 1),
+        (1, half),
+        (1, u64::MAX),
+        (0, u64::MAX),
+        (half - 1, half - 1),
+        (half - 1, half),
+    ];
+    let beyond = [(half, half), (half, half + 7), (half + 5, u64::MAX), (u64::MAX, u64::MAX)];
+    for (start, end) in pairs.into_iter().chain(beyond) {
+        let span = Span {
+            trace_id: vec![7; 16],
+            span_id: vec![1; 8],
+            start_time_unix_nano: start,
+            end_time_unix_nano: end,
+            ..Span::default()
+        };
+        let scope_spans = vec![ScopeSpans { spans: vec![span], ..ScopeSpans::default() }];
+        let resource_spans = vec![ResourceSpans { scope_spans, ..ResourceSpans::default() }];
+        let sent = ExportTraceServiceRequest { resource_spans };
+        let bytes = protobuf(&decoded(&sent.encode_to_vec())).unwrap();
+        let back = ExportTraceServiceRequest::decode(bytes.as_slice()).unwrap();
+        let span = &back.resource_spans[0].scope_spans[0].spans[0];
+        assert_eq!((span.start_time_unix_nano, span.end_time_unix_nano), (start, end));
+    }
+}
+
 /// Scenario: a batch that lacks a column of the span table.
 /// Guarantees: an error names the column.
 #[test]
