@@ -20,6 +20,7 @@ mod engine;
 mod error;
 mod functions;
 mod guard;
+mod hash;
 mod lookup;
 pub mod measure;
 mod search;

@@ -7,12 +7,13 @@ mod forgotten;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use daytwo_storage::{TraceId, UnixNanos};
 
 use super::EngineConfig;
+use crate::hash::{HashMap, HashSet};
 use crate::trace::{TraceSpan, same_span};
 use forgotten::Forgotten;
 
@@ -90,10 +91,10 @@ pub(super) struct OpenTraces {
 impl OpenTraces {
     pub(super) fn new(config: &EngineConfig) -> Self {
         Self {
-            held: HashMap::new(),
+            held: HashMap::default(),
             due: BTreeSet::new(),
             forgotten: Forgotten::new(config.closed_ids_max, config.late_window),
-            broken: HashSet::new(),
+            broken: HashSet::default(),
             broken_order: VecDeque::new(),
             waiting: VecDeque::new(),
             waiting_spans: 0,

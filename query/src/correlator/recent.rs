@@ -1,10 +1,11 @@
 //! Records of recent traces, oldest out first: what a new deployment is compared with.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use daytwo_storage::{TraceId, UnixNanos};
 
+use crate::hash::HashMap;
 use crate::measure::{NodeKey, TraceRecord};
 
 /// Node names shared between records; past this many the cache starts afresh.

@@ -2,13 +2,14 @@
 
 mod kept;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use daytwo_storage::UnixNanos;
 
 use super::LogHistogram;
+use crate::hash::HashMap;
 use crate::sli::TimeWindow;
 pub(crate) use kept::KeptHour;
 
@@ -123,7 +124,7 @@ impl SliCells {
     /// No cells yet, and room for that many operations and bytes.
     pub fn new(series_max: usize, bytes_max: usize) -> Self {
         Self {
-            series: HashMap::new(),
+            series: HashMap::default(),
             series_max,
             bytes_max,
             bytes: 0,

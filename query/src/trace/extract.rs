@@ -1,6 +1,5 @@
 //! Reading spans from Arrow: the memory schema with its dictionaries, or plain columns as files and SQL give them.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, RecordBatch, StringArray};
@@ -11,6 +10,7 @@ use daytwo_storage::schema::{UNKNOWN_SERVICE, col};
 use daytwo_storage::{SpanId, TraceId};
 
 use super::{SpanResource, TraceSpan, identity};
+use crate::hash::{HashMap, HashSet};
 
 /// More texts than this and the cache starts afresh; it only saves memory.
 const CACHED_MAX: usize = 65_536;

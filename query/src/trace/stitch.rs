@@ -4,11 +4,11 @@
 //! more stack than a flat one.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
 
 use daytwo_storage::SpanId;
 
 use super::{Anomaly, AnomalyKind, StitchedSpan, StitchedTrace, TraceSpan, kind, own_time, self_time};
+use crate::hash::HashMap;
 
 /// More spans than this are left out of a trace, the latest first.
 pub(super) const SPANS_MAX: usize = 200_000;
@@ -74,7 +74,7 @@ struct Forest {
 
 impl Forest {
     fn link(spans: &[TraceSpan]) -> Self {
-        let mut first_of: HashMap<SpanId, usize> = HashMap::with_capacity(spans.len());
+        let mut first_of: HashMap<SpanId, usize> = HashMap::with_capacity_and_hasher(spans.len(), Default::default());
         let mut doubled = Vec::new();
         for (index, span) in spans.iter().enumerate() {
             if *first_of.entry(span.span_id).or_insert(index) != index {

@@ -70,7 +70,7 @@ fn width() -> i64 {
 fn traffic(cohorts: &Cohorts) -> BTreeMap<i64, [u64; ARMS]> {
     let mut traffic: BTreeMap<i64, [u64; ARMS]> = BTreeMap::new();
     let own = NodeKey::Service { service: Arc::clone(&cohorts.key.service) };
-    for (_, slots) in cohorts.series.iter().filter(|((_, node), _)| **node == own) {
+    for slots in cohorts.series.values().filter_map(|nodes| nodes.get(&own)) {
         for (arm, cells) in slots.iter().enumerate() {
             for (slot, cell) in cells {
                 if let Some(count) = traffic.entry(*slot).or_default().get_mut(arm) {
@@ -193,7 +193,11 @@ pub(super) type Table = BTreeMap<Arc<NodeKey>, BTreeMap<Arc<str>, [NodeCell; ARM
 /// Adds up the slots that take part; journeys are told apart by block as well when the candidate's share moved.
 pub(super) fn tabulate(cohorts: &Cohorts, comparison: &Comparison) -> Table {
     let mut table: Table = BTreeMap::new();
-    for ((journey, node), slots) in &cohorts.series {
+    let all = cohorts
+        .series
+        .iter()
+        .flat_map(|(journey, nodes)| nodes.iter().map(move |(node, slots)| (journey, node, slots)));
+    for (journey, node, slots) in all {
         let mut blocks: BTreeMap<usize, [NodeCell; ARMS]> = BTreeMap::new();
         for (arm, slots) in slots.iter().enumerate() {
             for (slot, cell) in slots.iter().filter(|(slot, _)| comparison.takes(arm, **slot)) {

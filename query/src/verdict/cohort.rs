@@ -1,11 +1,12 @@
 //! [`Cohorts`]: the traces of one deployment as one value per trace and node, by journey and 10 s.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use daytwo_storage::UnixNanos;
 
+use crate::hash::HashMap;
 use crate::measure::{FINE, LogHistogram, NodeKey, NodeValue, TraceRecord, slot_start};
 use crate::trace::identity;
 
@@ -91,7 +92,10 @@ pub(crate) const PRESENT: &str = "";
 #[derive(Debug)]
 pub struct Cohorts {
     pub(crate) key: CohortKey,
-    pub(crate) series: HashMap<(Arc<str>, Arc<NodeKey>), Slots>,
+    /// By journey.
+    pub(crate) series: HashMap<Arc<str>, HashMap<Arc<NodeKey>, Slots>>,
+    /// How many there are in all journeys.
+    series_held: usize,
     pub(crate) traits: BTreeMap<Trait, [u64; ARMS]>,
     lookback: Duration,
     bake: Duration,
@@ -101,7 +105,7 @@ pub struct Cohorts {
 impl Cohorts {
     /// No traces yet.
     pub fn new(key: CohortKey, lookback: Duration, bake: Duration) -> Self {
-        Self { key, series: HashMap::new(), traits: BTreeMap::new(), lookback, bake, overflowed: 0 }
+        Self { key, series: HashMap::default(), series_held: 0, traits: BTreeMap::new(), lookback, bake, overflowed: 0 }
     }
 
     /// Which deployment.
@@ -142,19 +146,15 @@ impl Cohorts {
     fn change(&mut self, record: &TraceRecord, add: bool) {
         let Some(arm) = self.arm_of(record) else { return };
         let slot = slot_start(record.start, FINE);
+        let nodes = self.series.entry(Arc::clone(&record.journey)).or_default();
         for (node, value) in record.nodes.iter().filter(|(node, _)| self.key.wants(node)) {
-            let key = (Arc::clone(&record.journey), Arc::clone(node));
-            if self.series.len() >= SERIES_MAX && !self.series.contains_key(&key) {
-                self.overflowed = self.overflowed.saturating_add(1);
-                continue;
+            match slots_of(nodes, node, &mut self.series_held) {
+                Some(slots) => change_slot(slots, arm, slot, *value, add),
+                None => self.overflowed = self.overflowed.saturating_add(1),
             }
-            if let Some(slots) = self.series.entry(key).or_default().get_mut(arm) {
-                let cell = slots.entry(slot).or_default();
-                cell.change(*value, add);
-                if cell.traces == 0 {
-                    slots.remove(&slot);
-                }
-            }
+        }
+        if nodes.is_empty() {
+            self.series.remove(&record.journey);
         }
         self.change_traits(record, arm, add);
     }
@@ -177,5 +177,30 @@ impl Cohorts {
                 }
             }
         }
+    }
+}
+
+/// The slots of a node, while there is room for it.
+fn slots_of<'s>(
+    nodes: &'s mut HashMap<Arc<NodeKey>, Slots>,
+    node: &Arc<NodeKey>,
+    held: &mut usize,
+) -> Option<&'s mut Slots> {
+    if !nodes.contains_key(node) {
+        if *held >= SERIES_MAX {
+            return None;
+        }
+        *held = held.saturating_add(1);
+        nodes.insert(Arc::clone(node), Slots::default());
+    }
+    nodes.get_mut(node)
+}
+
+fn change_slot(slots: &mut Slots, arm: usize, slot: i64, value: NodeValue, add: bool) {
+    let Some(cells) = slots.get_mut(arm) else { return };
+    let cell = cells.entry(slot).or_default();
+    cell.change(value, add);
+    if cell.traces == 0 {
+        cells.remove(&slot);
     }
 }

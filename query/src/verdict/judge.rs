@@ -254,7 +254,8 @@ impl Case<'_> {
     ) -> std::collections::BTreeMap<Arc<str>, crate::measure::LogHistogram> {
         let part = self.comparison.within(BEFORE, from, to);
         let mut merged: std::collections::BTreeMap<Arc<str>, crate::measure::LogHistogram> = Default::default();
-        for ((journey, _), slots) in self.cohorts.series.iter().filter(|((_, key), _)| key == node) {
+        let of_node = self.cohorts.series.iter().filter_map(|(journey, nodes)| Some((journey, nodes.get(node)?)));
+        for (journey, slots) in of_node {
             for (_, cell) in slots[BEFORE].iter().filter(|(slot, _)| part.takes(BEFORE, **slot)) {
                 merged.entry(Arc::clone(journey)).or_default().merge(&cell.ns);
             }
