@@ -146,7 +146,7 @@ async fn names_are_those_of_what_is_stored() {
         for span in all {
             let (service, operation) = (span.service.clone(), span.name.clone());
             *operations.entry(OperationName { service, operation, kind: span.kind }).or_default() += 1;
-            span.attributes.iter().for_each(|(key, _)| *keys.entry(key.clone().into_owned()).or_default() += 1);
+            span.attributes.iter().for_each(|(key, _)| *keys.entry(key.text().to_owned()).or_default() += 1);
         }
         assert_eq!((names.operations.counts, names.operations.overflow), (operations, false));
         assert_eq!((names.span_keys.counts, names.span_keys.overflow), (keys, false));

@@ -32,7 +32,7 @@ async fn searches_equal_a_naive_model() {
     let some = |text: &str| Some(text.to_owned());
     let attribute = |key: &str, value: &str| vec![(key.to_owned(), value.to_owned())];
     let has = |span: &TestSpan, key: &str, value: &str| {
-        span.attributes.iter().any(|(k, v)| k == key && format!("{v:?}").contains(value))
+        span.attributes.iter().any(|(k, v)| k.text() == key && format!("{v:?}").contains(value))
     };
     type Model<'a> = Box<dyn Fn(&TestSpan) -> bool + 'a>;
     let cases: Vec<(TraceSearch, Model<'_>)> = vec![
