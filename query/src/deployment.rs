@@ -163,14 +163,20 @@ pub struct Deployment {
     pub class: Option<Class>,
     /// One sentence built from the numbers.
     pub headline: String,
+    /// The service that explains a slowdown which this one only inherits.
+    pub explained_by: Option<String>,
     /// Own operations that got worse.
     pub regressed_operations: u64,
     /// Other services that inherit it.
     pub inherited_services: u64,
     /// Traces per second, new over old, less one.
     pub rate_change: Option<f64>,
+    /// Median of the service's total time, new over old, less one.
+    pub p50_change: Option<f64>,
     /// 95th percentile of the service's total time, new over old, less one.
     pub p95_change: Option<f64>,
+    /// 99th percentile of the service's total time, new over old, less one.
+    pub p99_change: Option<f64>,
     /// Share of traces with an error, new less old.
     pub errors_change: Option<f64>,
 }

@@ -63,7 +63,9 @@ fn the_bad_release_is_flagged_and_shown() {
     });
     let (service, version) = (bad["service"].as_str().unwrap(), bad["version"].as_str().unwrap());
     assert_eq!((service, bad["class"].as_str()), ("payment", Some("OWN")), "{bad}");
-    let verdict = get_json(demo.web, &format!("/api/v1/deployments/{service}/{version}"))["verdict"].take();
+    let mut detail = get_json(demo.web, &format!("/api/v1/deployments/{service}/{version}"));
+    assert_changes(&detail);
+    let verdict = detail["verdict"].take();
     assert_own_finding(&verdict);
     assert_callers_inherit(&verdict);
     assert_exemplars_exist(&demo, &verdict);
@@ -72,6 +74,17 @@ fn the_bad_release_is_flagged_and_shown() {
     });
     assert_ne!(harmless["state"], "FAIL", "{harmless}");
     assert_pages(&demo);
+}
+
+/// The list's changes of quantiles are those of the service's total time.
+fn assert_changes(detail: &Value) {
+    let findings = detail["verdict"]["findings"].as_array().unwrap();
+    let total = findings.iter().find(|one| one["node"] == "total").unwrap_or_else(|| panic!("no total in {detail}"));
+    for quantile in ["p50", "p95", "p99"] {
+        let of = |side: &str| total[side][quantile].as_f64().unwrap();
+        let change = detail["deployment"][format!("{quantile}_change")].as_f64().unwrap();
+        assert!((change - (of("after_ms") / of("before_ms") - 1.0)).abs() < 1e-9, "{quantile}: {detail}");
+    }
 }
 
 fn assert_own_finding(verdict: &Value) {

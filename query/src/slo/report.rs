@@ -116,6 +116,8 @@ pub struct LastDeployment {
     pub service: String,
     /// Version.
     pub version: String,
+    /// When it was first seen.
+    pub first_seen: UnixNanos,
     /// Its verdict.
     pub state: State,
 }

@@ -70,10 +70,15 @@ pub(crate) struct Deployment {
     class: Option<&'static str>,
     /// One sentence built from the numbers.
     headline: String,
+    /// The service that explains the slowdown, of a release that only inherits it.
+    explained_by: Option<String>,
     regressed_operations: u64,
     inherited_services: u64,
     rate_change: Option<f64>,
+    /// Of the service's total time, as the two below.
+    p50_change: Option<f64>,
     p95_change: Option<f64>,
+    p99_change: Option<f64>,
     errors_change: Option<f64>,
 }
 
@@ -95,10 +100,13 @@ impl From<query::Deployment> for Deployment {
             state: deployment.state.name(),
             class: deployment.class.map(verdict::Class::name),
             headline: deployment.headline,
+            explained_by: deployment.explained_by,
             regressed_operations: deployment.regressed_operations,
             inherited_services: deployment.inherited_services,
             rate_change: deployment.rate_change,
+            p50_change: deployment.p50_change,
             p95_change: deployment.p95_change,
+            p99_change: deployment.p99_change,
             errors_change: deployment.errors_change,
         }
     }

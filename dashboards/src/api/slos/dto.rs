@@ -121,6 +121,7 @@ pub(crate) struct BudgetPoint {
 pub(crate) struct LastDeployment {
     pub(super) service: String,
     pub(super) version: String,
+    pub(super) first_seen_unix_nano: String,
     pub(super) state: String,
 }
 
@@ -239,7 +240,12 @@ impl From<slo::BudgetPoint> for BudgetPoint {
 
 impl From<slo::LastDeployment> for LastDeployment {
     fn from(last: slo::LastDeployment) -> Self {
-        Self { service: last.service, version: last.version, state: last.state.name().to_owned() }
+        Self {
+            service: last.service,
+            version: last.version,
+            first_seen_unix_nano: nanos_of(last.first_seen.0),
+            state: last.state.name().to_owned(),
+        }
     }
 }
 

@@ -154,6 +154,7 @@ impl State {
         of_service.max_by_key(|judged| judged.arrival.first_seen).map(|judged| LastDeployment {
             service: service.to_owned(),
             version: judged.arrival.version.to_string(),
+            first_seen: judged.arrival.first_seen,
             state: judged.verdict.state,
         })
     }

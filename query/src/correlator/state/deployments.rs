@@ -2,7 +2,7 @@
 
 use super::{Arc, Deployment, DeploymentFilter, Judged, State, UnixNanos, Verdict, verdict};
 use crate::deployment::{Declaration, DeclaredKind, DeploymentKind, Identity, Note, NoteKind, SharePoint};
-use crate::verdict::{CohortKey, Cohorts, Finding, FindingNode, Signal, State as Outcome};
+use crate::verdict::{Class, CohortKey, Cohorts, Finding, FindingNode, QuantilesMs, Signal, State as Outcome};
 
 /// A version declared this long after it was first seen was running already.
 const REDEPLOYED_AFTER: std::time::Duration = std::time::Duration::from_secs(120);
@@ -134,10 +134,13 @@ fn only_declared(declaration: &Declaration) -> Deployment {
         state: Outcome::NoData,
         class: None,
         headline: unseen_headline(declaration),
+        explained_by: None,
         regressed_operations: 0,
         inherited_services: 0,
         rate_change: None,
+        p50_change: None,
         p95_change: None,
+        p99_change: None,
         errors_change: None,
     }
 }
@@ -151,6 +154,10 @@ fn deployment(judged: &Judged) -> Deployment {
         |row: &&Finding| row.signal == Signal::Errors && row.operation.is_none() && row.node == FindingNode::SelfTime;
     let errors = verdict.findings.iter().find(own_errors);
     let quantiles = total.and_then(|total| total.before_ms.zip(total.after_ms));
+    let moved = |quantile: fn(&QuantilesMs) -> f64| {
+        let (before, after) = quantiles.as_ref().map(|(before, after)| (quantile(before), quantile(after)))?;
+        (before > 0.0).then(|| after / before - 1.0)
+    };
     Deployment {
         service: arrival.key.1.to_string(),
         environment: arrival.key.0.to_string(),
@@ -167,14 +174,25 @@ fn deployment(judged: &Judged) -> Deployment {
         state: verdict.state,
         class: verdict.class,
         headline: verdict.headline.clone(),
+        explained_by: explained_by(verdict),
         regressed_operations: regressed.filter(|finding| finding.operation.is_some()).count() as u64,
         inherited_services: inherited.count() as u64,
         rate_change: rate_change(verdict),
-        p95_change: quantiles
-            .filter(|(before, _)| before.p95 > 0.0)
-            .map(|(before, after)| after.p95 / before.p95 - 1.0),
+        p50_change: moved(|quantiles| quantiles.p50),
+        p95_change: moved(|quantiles| quantiles.p95),
+        p99_change: moved(|quantiles| quantiles.p99),
         errors_change: errors.and_then(|row| Some(row.errors_after? - row.errors_before?)),
     }
+}
+
+/// Whom to look at instead, of a release that only inherits.
+fn explained_by(verdict: &Verdict) -> Option<String> {
+    if verdict.state != Outcome::Inherited {
+        return None;
+    }
+    let suspects = verdict.suspects.iter().map(|suspect| &suspect.service);
+    let owners = verdict.affected.iter().filter(|row| matches!(row.class, Some(Class::Own | Class::Edge)));
+    suspects.chain(owners.map(|row| &row.service)).find(|service| **service != verdict.service).cloned()
 }
 
 /// Traces per second, new over old, less one. With concurrent traffic it says how the traffic is split.
@@ -185,4 +203,47 @@ fn rate_change(verdict: &Verdict) -> Option<f64> {
     let old = rate(before.traces, before.from_unix_nano, before.to_unix_nano);
     let new = rate(after.traces, after.from_unix_nano, after.to_unix_nano);
     Some(new / old - 1.0).filter(|change| change.is_finite())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdict::{Suspect, VerdictConfig};
+
+    fn verdict_with(state: Outcome, suspects: &[&str]) -> Verdict {
+        let key = CohortKey {
+            environment: "prod".into(),
+            service: "cart".into(),
+            candidate: "v2".into(),
+            baseline: None,
+            first_seen: UnixNanos(0),
+        };
+        let rule = VerdictConfig::default();
+        let empty = verdict::judge(&Cohorts::new(key, rule.lookback, rule.bake), UnixNanos(1), &rule);
+        let suspect = |service: &&str| Suspect {
+            service: (*service).to_owned(),
+            score_ms: 1.0,
+            share: 0.5,
+            own_ms: 1.0,
+            edge_ms: 0.0,
+            calls_ms: 0.0,
+        };
+        Verdict { state, suspects: suspects.iter().map(suspect).collect(), ..empty }
+    }
+
+    /// Scenario: verdicts with several suspects, the judged service among them, or with none.
+    /// Guarantees: only a release that inherits names another service, the one that explains most, and never itself.
+    #[test]
+    fn only_a_release_that_inherits_points_elsewhere() {
+        for (state, suspects, expected) in [
+            (Outcome::Inherited, vec!["cart", "pay", "stock"], Some("pay")),
+            (Outcome::Inherited, vec!["cart"], None),
+            (Outcome::Inherited, vec![], None),
+            (Outcome::Fail, vec!["pay"], None),
+            (Outcome::Continue, vec!["pay"], None),
+        ] {
+            let found = explained_by(&verdict_with(state, &suspects));
+            assert_eq!(found.as_deref(), expected, "{state:?} {suspects:?}");
+        }
+    }
 }
