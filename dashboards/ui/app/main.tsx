@@ -17,6 +17,8 @@ const ROUTES: { pattern: string; title: string; load: () => Promise<PageModule> 
   { pattern: "/", title: "Home", load: () => import("./pages/home") },
   { pattern: "/slo", title: "SLOs", load: () => import("./pages/slo-board") },
   { pattern: "/slo/:id", title: "SLO", load: () => import("./pages/slo-detail") },
+  // What alerts link to.
+  { pattern: "/slos/:id", title: "SLO", load: () => import("./pages/slo-detail") },
   { pattern: "/deployments", title: "Deployments", load: () => import("./pages/deployments") },
   { pattern: "/deployments/:service/:version", title: "Deployment", load: () => import("./pages/deployment") },
   { pattern: "/services", title: "Services", load: () => import("./pages/services") },

@@ -1,4 +1,4 @@
-// Runs the tests with Node's own runner: `node test/run.mjs unit browser` or `node test/run.mjs live`.
+// Runs the tests with Node's own runner: `node test/run.mjs unit browser`, `node test/run.mjs live`, or one part of the browser's.
 // Unit tests are TypeScript, so they are bundled first; browser tests get a fresh build of the pages.
 import { build } from "esbuild";
 import { spawnSync } from "node:child_process";
@@ -10,7 +10,8 @@ import { bundle } from "../build.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const wanted = process.argv.slice(2);
-const known = ["unit", "browser", "live"];
+const parts = ["pages", "screens", "keyboard", "hands"];
+const known = ["unit", "browser", "live", ...parts];
 if (wanted.length === 0 || wanted.some((name) => !known.includes(name))) {
   process.stderr.write(`usage: node test/run.mjs ${known.join(" | ")}\n`);
   process.exit(2);
@@ -19,7 +20,8 @@ const work = mkdtempSync(join(tmpdir(), "daytwo-ui-"));
 try {
   const files = [];
   if (wanted.includes("unit")) files.push(...await bundleUnit());
-  if (wanted.includes("browser")) { await bundle({ out: join(work, "dist") }); files.push(join(here, "browser/pages.test.mjs"), join(here, "browser/keyboard.test.mjs")); }
+  const chosen = parts.filter((name) => wanted.includes("browser") || wanted.includes(name));
+  if (chosen.length > 0) { await bundle({ out: join(work, "dist") }); files.push(...chosen.map((name) => join(here, `browser/${name}.test.mjs`))); }
   if (wanted.includes("live")) files.push(join(here, "browser/live.test.mjs"));
   // One file at a time: browsers on a small machine would slow each other down.
   const done = spawnSync(process.execPath, ["--test", "--test-concurrency=1", "--test-reporter=spec", ...files], {

@@ -103,6 +103,16 @@ export function points(fraction: number | null | undefined): string {
   return `${value > 0 ? "+" : "−"}${digits(Math.abs(value), 2)} pp`;
 }
 
+/** A statistic of any size: 13.2, or 9.6·10³⁵ where plain digits would not be read. */
+export function statistic(value: number | null | undefined): string {
+  if (value === null || value === undefined || !Number.isFinite(value)) return UNKNOWN;
+  const size = Math.abs(value);
+  if (size === 0 || (size >= 1e-4 && size < 1e6)) return minus(digits(value));
+  const [factor, power] = value.toExponential(1).split("e");
+  return `${minus(factor ?? "")}·10${[...String(Number(power))].map((digit) => RAISED[digit] ?? digit).join("")}`;
+}
+const RAISED: Record<string, string> = { "-": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
+
 /** Bytes in binary units: 1536 -> "1.5 KiB". */
 export function bytes(value: number | null | undefined): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return UNKNOWN;

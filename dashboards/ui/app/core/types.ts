@@ -41,18 +41,26 @@ export interface Operations extends Answer { service: string; operations: Operat
 
 export interface Burn { window: string; rate: number | null }
 export interface Alert {
+  /** The AlertPolicy of a condition; null for a pair of windows. */
+  policy: string | null;
   severity: "page" | "ticket"; long: string; short: string; threshold: number;
   long_rate: number | null; short_rate: number | null; firing: boolean;
 }
 export interface BudgetPoint { t_unix_nano: string; budget_left: number | null }
-export interface Slo {
-  id: string; name: string; display_name: string; service: string; kind: "availability" | "latency"; objective: string;
-  target: number; window: string; sli: number | null; good: number; bad: number; total: number;
-  budget_left: number | null; exhausted_in_s: number | null; burn: Burn[]; alerts: Alert[];
-  state: SloState; state_reason: string | null; budget_series: BudgetPoint[];
-  last_deployment: null | { service: string; version: string; state: State };
+/** A member of a composite objective. */
+export interface Member {
+  name: string; service: string; objective: string; target: number; weight: number; sli: number | null; good: number; bad: number;
+  burnt: number | null; burnt_share: number | null;
 }
-export interface Slos extends Answer { slos: Slo[]; problems: { file: string; line: number | null; message: string }[] }
+export interface Slo {
+  id: string; name: string; display_name: string; service: string; kind: "availability" | "latency" | "composite"; objective: string;
+  target: number; window: string; window_from_unix_nano: string; window_to_unix_nano: string | null; sli: number | null; good: number; bad: number; total: number;
+  budget_left: number | null; exhausted_in_s: number | null; burn: Burn[]; alerts: Alert[];
+  state: SloState; state_reason: string | null; members: Member[]; budget_series: BudgetPoint[];
+  last_deployment: null | { service: string; version: string; first_seen_unix_nano: string; state: State };
+}
+export interface FileRemark { file: string; line: number | null; message: string }
+export interface Slos extends Answer { slos: Slo[]; problems: FileRemark[]; notes: FileRemark[] }
 export interface SloPoint { t_unix_nano: string; good: number; bad: number; sli: number | null; burn_long: number | null; burn_short: number | null }
 export interface SloDetail extends Answer {
   slo: Slo; yaml: string; series: SloPoint[];
@@ -60,13 +68,20 @@ export interface SloDetail extends Answer {
   bad_traces: TraceSummary[]; sql: string;
 }
 
+export interface FiringAlert { status: "firing" | "resolved"; labels: Record<string, string>; page: string; starts_at_unix_nano: string }
+export interface Alerts extends Answer { alerts: FiringAlert[] }
+
+export interface Note { kind: string; at_unix_nano: string; text: string }
 export interface Deployment {
   service: string; environment: string; version: string; previous_version: string | null;
   first_seen_unix_nano: string; last_seen_unix_nano: string; share: number | null;
   kind: "first" | "release" | "rollback" | "declared"; state: State; class: Class | null; headline: string;
-  notes: { kind: string; at_unix_nano: string; text: string }[];
-  regressed_operations: number; inherited_services: number;
-  rate_change: number | null; p95_change: number | null; errors_change: number | null;
+  identity: { revisions: string[]; image_digests: string[]; image_tags: string[]; pod_template_hashes: string[] };
+  instances: number; notes: Note[];
+  declared: null | { at_unix_nano: string; kind: "deployed" | "upgraded" | "rolled_back"; actor: string | null; url: string | null; revision: string | null };
+  /** Whom a release that only inherits inherits from. */
+  explained_by: string | null; regressed_operations: number; inherited_services: number;
+  rate_change: number | null; p50_change: number | null; p95_change: number | null; p99_change: number | null; errors_change: number | null;
 }
 export interface Deployments extends Answer { deployments: Deployment[] }
 
@@ -86,16 +101,19 @@ export interface Parity {
   service: string; attribute: string; state: "differs" | "unknown" | "alike"; distance: number;
   values: { value: string; before: number; after: number }[];
 }
+/** A service by what it explains of the change, in milliseconds per trace. */
+export interface Suspect { service: string; score_ms: number; share: number; own_ms: number; edge_ms: number; calls_ms: number }
+export interface Structure { caller: string; callee: string; calls_per_trace_before: number | null; calls_per_trace_after: number | null }
 export interface Verdict {
   state: State; class: Class | null; headline: string; reason: string; judged_at_unix_nano: string; looks: number;
-  baseline: { rung: string; version: string | null; meaning: string; from_unix_nano: string; to_unix_nano: string; traces: number } | null;
+  baseline: { rung: "A" | "B" | "C" | "D"; version: string | null; meaning: string; from_unix_nano: string; to_unix_nano: string; traces: number };
   candidate: { version: string; from_unix_nano: string; to_unix_nano: string; traces: number };
-  alpha: number; material_ratio: number; mde_ratio: number | null; traces_needed: number | null; seconds_needed: number | null; coverage: number | null;
-  findings: Finding[]; affected: Finding[];
-  structure: { caller: string; callee: string; calls_per_trace_before: number | null; calls_per_trace_after: number | null }[];
-  exemplars: Exemplar[]; confounders: string[]; parity: Parity[]; what_would_change: string | null; sql: string;
+  alpha: number; material_ratio: number; mde_ratio: number | null; traces_needed: number | null; seconds_needed: number | null; coverage: number;
+  findings: Finding[]; affected: Finding[]; suspects: Suspect[]; structure: Structure[];
+  exemplars: Exemplar[]; confounders: string[]; parity: Parity[]; what_would_change: string; sql: string;
 }
-export interface DeploymentDetail extends Answer { deployment: Deployment; verdict: Verdict }
+export interface SharePoint { t_unix_nano: string; share: number; traces: number }
+export interface DeploymentDetail extends Answer { deployment: Deployment; share_series: SharePoint[]; verdict: Verdict }
 export interface Bin { low_ms: number; high_ms: number; before: number; after: number }
 export interface Distribution extends Answer {
   operation: string; unit: string; bins: Bin[]; quantiles: { before: Quantiles | null; after: Quantiles | null };

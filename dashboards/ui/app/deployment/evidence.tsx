@@ -1,88 +1,89 @@
-// The evidence drawer: test, thresholds, counts, the SQL that repeats it, and copies for people and machines.
+// The evidence drawer: how it was compared, the test of the chosen place and of all others, what else differed, traces in pairs, and
+// the SQL that repeats it, with copies for people and machines.
 import { getJson } from "../core/api";
-import { count, digits, percent, span, UNKNOWN } from "../core/format";
-import { href } from "../core/router";
+import { change, count, percent, span, UNKNOWN } from "../core/format";
+import { href, setQuery } from "../core/router";
 import { copy, curl, say } from "../core/share";
 import { dateTime, nanoToMs } from "../core/time";
-import type { Deployment, Finding, Parity, Verdict } from "../core/types";
-import { DataTable, type Column } from "../ui/table";
-import { findingKey, placeWords } from "./findings";
+import type { Deployment, Finding, Verdict } from "../core/types";
+import { VerdictChip } from "../ui/chip";
+import { Drawer } from "../ui/drawer";
+import { RUNGS, classWord, verdictLook } from "../ui/states";
+import { Exemplars } from "./exemplars";
 import { markdown } from "./markdown";
+import { Environment } from "./parity";
+import { OneTest, Tests } from "./tests";
 
-interface Props { deployment: Deployment; verdict: Verdict; path: string }
+interface Props { deployment: Deployment; verdict: Verdict; finding: Finding | null; path: string }
 
-export function Evidence({ deployment, verdict, path }: Props) {
+export const OPENER = "evidence-open";
+
+export function Evidence({ deployment, verdict, finding, path }: Props) {
+  const close = (): void => setQuery({ evidence: null }, "replace");
+  return (
+    <Drawer opener={OPENER} close={close} title={<>Evidence <span class="muted">{deployment.service} {deployment.version}</span> <VerdictChip state={verdict.state} also={verdict.state === "INHERITED" ? null : classWord(verdict.class)} /></>}>
+      <p>{verdict.state}: {verdictLook(verdict.state).means}. {verdict.what_would_change ? <>What would change it: {verdict.what_would_change}.</> : null}</p>
+      <Comparison verdict={verdict} />
+      {finding ? <OneTest finding={finding} alpha={verdict.alpha} material={verdict.material_ratio} /> : null}
+      <Tests findings={[...verdict.findings, ...verdict.affected]} selected={finding} alpha={verdict.alpha} />
+      <h3>What the two versions ran on</h3>
+      <Environment parity={verdict.parity} confounders={verdict.confounders} />
+      <h3>Example traces, in pairs</h3>
+      <Exemplars exemplars={verdict.exemplars} />
+      <Replay deployment={deployment} verdict={verdict} path={path} />
+    </Drawer>
+  );
+}
+
+function Comparison({ verdict }: { verdict: Verdict }) {
+  const { baseline, candidate } = verdict;
+  return (
+    <>
+      <h3>The comparison</h3>
+      <ol class="ladder" aria-label="Baselines, best first">
+        {RUNGS.map((one) => (
+          <li key={one.rung} class={one.rung === baseline.rung ? "used" : undefined} aria-current={one.rung === baseline.rung ? "true" : undefined} title={one.why}>
+            <b>{one.rung}</b> {one.name}{one.rung === baseline.rung ? <span class="sr"> (used)</span> : null}
+          </li>
+        ))}
+      </ol>
+      <dl class="facts">
+        <dt>Compared with</dt><dd>{baseline.meaning} <span class="muted">because {RUNGS.find((one) => one.rung === baseline.rung)?.why ?? "nothing better was there"}</span></dd>
+        <dt>Before</dt><dd>{baseline.version ?? "no version"}, {count(baseline.traces)} traces <span class="muted">{range(baseline)}</span></dd>
+        <dt>After</dt><dd>{candidate.version}, {count(candidate.traces)} traces <span class="muted">{range(candidate)}</span></dd>
+        <dt>Coverage</dt><dd>{percent(verdict.coverage)} of the new version's traces are of a kind that the old one served too</dd>
+        <dt>Judged</dt><dd>{dateTime(nanoToMs(verdict.judged_at_unix_nano))} UTC, look {count(verdict.looks)}</dd>
+        <dt>False alarms</dt><dd>at most {percent(verdict.alpha)}, however often one looks: evidence counts from {count(1 / verdict.alpha)} on</dd>
+        <dt>Material change</dt><dd>{change(verdict.material_ratio - 1)} and more</dd>
+        <dt>Smallest change shown</dt><dd>{verdict.mde_ratio === null ? `${UNKNOWN} not known before the first comparison` : `${change(verdict.mde_ratio - 1)} with this many traces; less than that may be there unseen`}</dd>
+        <dt>Still needed</dt><dd>{verdict.traces_needed === null ? "no more traces" : `${count(verdict.traces_needed)} traces${verdict.seconds_needed === null ? "" : `, about ${span(verdict.seconds_needed)} at this rate`}`}</dd>
+      </dl>
+    </>
+  );
+}
+
+function range(of: { from_unix_nano: string; to_unix_nano: string }): string {
+  const from = nanoToMs(of.from_unix_nano);
+  const to = nanoToMs(of.to_unix_nano);
+  if (from === null || to === null || to <= from) return "";
+  return `${dateTime(from)} – ${dateTime(to)} UTC (${span((to - from) / 1000)})`;
+}
+
+function Replay({ deployment, verdict, path }: { deployment: Deployment; verdict: Verdict; path: string }) {
   const copyJson = (): void => {
     getJson(path).then((body) => copy(JSON.stringify(body, null, 2), "the JSON")).catch((problem: unknown) => say(String(problem)));
   };
   return (
-    <details class="card" open>
-      <summary>Evidence</summary>
-      <div class="evidence">
-        <div class="columns" style={{ margin: 0 }}>
-          <dl class="facts">
-            <dt>Baseline</dt><dd>{verdict.baseline ? <>{verdict.baseline.meaning} <span class="muted">(rung {verdict.baseline.rung}, {verdict.baseline.version ?? "several versions"}, {count(verdict.baseline.traces)} traces)</span></> : "none: nothing to compare with"}</dd>
-            {verdict.baseline ? <><dt>Baseline window</dt><dd>{window(verdict.baseline)}</dd></> : null}
-            <dt>Candidate</dt><dd>{verdict.candidate.version} <span class="muted">({count(verdict.candidate.traces)} traces)</span></dd>
-            <dt>Candidate window</dt><dd>{window(verdict.candidate)}</dd>
-            <dt>Judged</dt><dd>{dateTime(nanoToMs(verdict.judged_at_unix_nano))} UTC, look {count(verdict.looks)}</dd>
-          </dl>
-          <dl class="facts">
-            <dt>False-alarm rate</dt><dd>{percent(verdict.alpha)} over all looks</dd>
-            <dt>Material change</dt><dd>{verdict.material_ratio > 0 ? `+${digits((verdict.material_ratio - 1) * 100)} %` : UNKNOWN} and up</dd>
-            <dt>Smallest change seen</dt><dd>{verdict.mde_ratio === null ? UNKNOWN : `+${digits((verdict.mde_ratio - 1) * 100)} % with this many traces`}</dd>
-            <dt>Still needed</dt><dd>{verdict.traces_needed === null ? "nothing" : `${count(verdict.traces_needed)} traces${verdict.seconds_needed === null ? "" : `, about ${span(verdict.seconds_needed)} at this rate`}`}</dd>
-            <dt>Coverage</dt><dd>{percent(verdict.coverage)} of the candidate's traces had a match</dd>
-            {verdict.what_would_change ? <><dt>Would change it</dt><dd>{verdict.what_would_change}</dd></> : null}
-          </dl>
-        </div>
-        {verdict.confounders.length > 0 ? <p class="warn">! Also different: {verdict.confounders.join("; ")}</p> : null}
-        <Environment parity={verdict.parity} />
-        <Tests findings={[...verdict.findings, ...verdict.affected]} />
-        <div class="copyable"><pre class="code wrap">{verdict.sql}</pre></div>
-        <div class="controls">
-          <a href={href("/sql", { q: verdict.sql })}>Open in SQL</a>
-          <button type="button" onClick={() => void copy(verdict.sql, "the SQL")}>Copy SQL</button>
-          <button type="button" onClick={() => void copy(curl(path), "cURL")}>Copy cURL</button>
-          <button type="button" onClick={copyJson}>Copy JSON</button>
-          <button type="button" onClick={() => void copy(markdown(deployment, verdict, location.href), "Markdown")}>Copy Markdown</button>
-        </div>
+    <>
+      <h3>Replay</h3>
+      <pre class="code wrap" tabIndex={0} aria-label="SQL that repeats the comparison">{verdict.sql}</pre>
+      <div class="controls">
+        <button type="button" class="primary" onClick={() => void copy(verdict.sql, "the SQL")}>Copy SQL</button>
+        <a href={href("/sql", { q: verdict.sql })}>Open in SQL</a>
+        <button type="button" onClick={() => void copy(curl(path), "cURL")}>Copy cURL</button>
+        <button type="button" onClick={copyJson}>Copy JSON</button>
+        <button type="button" onClick={() => void copy(markdown(deployment, verdict, location.href), "Markdown")}>Copy Markdown</button>
       </div>
-    </details>
+    </>
   );
-}
-
-function Environment({ parity }: { parity: Parity[] }) {
-  if (parity.length === 0) return null;
-  const most = (values: Parity["values"], of: "before" | "after"): string => values.filter((one) => one[of] > 0).map((one) => `${one.value} ${percent(one[of])}`).join(", ") || "none";
-  return (
-    <table class="grid" aria-label="What the two cohorts ran on">
-      <thead><tr><th scope="col">Service</th><th scope="col">Attribute</th><th scope="col">before</th><th scope="col">after</th><th scope="col">the two are</th></tr></thead>
-      <tbody>{parity.map((one) => (
-        <tr key={one.service + one.attribute}><td>{one.service}</td><td>{one.attribute}</td><td>{most(one.values, "before")}</td><td>{most(one.values, "after")}</td><td class={one.state === "differs" ? "warn" : "muted"}>{one.state === "differs" ? "different" : one.state}</td></tr>
-      ))}</tbody>
-    </table>
-  );
-}
-
-function window(of: { from_unix_nano: string; to_unix_nano: string }): string {
-  const from = nanoToMs(of.from_unix_nano);
-  const to = nanoToMs(of.to_unix_nano);
-  return `${dateTime(from)} – ${dateTime(to)} UTC${from !== null && to !== null ? ` (${span((to - from) / 1000)})` : ""}`;
-}
-
-const number = (value: number | null): string => (value === null ? UNKNOWN : Math.abs(value) >= 1e6 || (value !== 0 && Math.abs(value) < 1e-4) ? value.toExponential(1) : digits(value));
-
-const TESTS: Column<Finding>[] = [
-  { id: "place", head: "Test", class: "clip", cell: (one) => `${one.service}: ${placeWords(one)}, ${one.signal}` },
-  { id: "strata", head: "Strata", number: true, cell: (one) => count(one.strata) },
-  { id: "z", head: "z", number: true, cell: (one) => <span title={String(one.z)}>{number(one.z)}</span> },
-  { id: "e", head: "e-value", number: true, hint: "evidence against “no change”; above 1 / false-alarm rate it counts", cell: (one) => <span title={String(one.e_value)}>{number(one.e_value)}</span> },
-  { id: "p", head: "p", number: true, cell: (one) => <span title={String(one.p_value)}>{number(one.p_value)}</span> },
-  { id: "excess", head: "Excess", number: true, cell: (one) => (one.excess_ms === null ? UNKNOWN : `${digits(one.excess_ms)} ms`) },
-];
-
-function Tests({ findings }: { findings: Finding[] }) {
-  if (findings.length === 0) return null;
-  return <DataTable name="Tests" columns={TESTS} rows={findings} rowKey={findingKey} keys={false} sortParameter="sort4" />;
 }

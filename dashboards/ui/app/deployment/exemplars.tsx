@@ -1,28 +1,45 @@
-// Traces that show the difference: a typical one before, a typical and a slow one after, and failures.
-import { ms, percent, shortId } from "../core/format";
+// Traces that show the difference, in pairs: each trace of the new version beside a typical one of the old.
+import { ms, shortId } from "../core/format";
 import { now } from "../core/refresh";
 import { href } from "../core/router";
 import { moment } from "../core/time";
 import type { Exemplar } from "../core/types";
 import { pathOf } from "../core/url";
-import { DataTable, type Column } from "../ui/table";
-
-const ROLES: Record<Exemplar["role"], { word: string; colour: string }> = {
-  baseline_median: { word: "before, typical", colour: "var(--before)" },
-  candidate_median: { word: "after, typical", colour: "var(--after)" },
-  candidate_slow: { word: "after, slow", colour: "var(--after)" },
-  error: { word: "after, failed", colour: "var(--bad)" },
-};
-
-const COLUMNS: Column<Exemplar>[] = [
-  { id: "role", head: "Set", class: "nowrap", value: (one) => one.role, cell: (one) => <><span class="dot" style={{ background: ROLES[one.role]?.colour ?? "var(--muted)" }} />{ROLES[one.role]?.word ?? one.role}</> },
-  { id: "trace", head: "Trace", cell: (one) => <a data-row class="mono" href={href(pathOf("trace", one.trace_id))} title={one.trace_id}>{shortId(one.trace_id)}</a> },
-  { id: "duration", head: "Trace duration", number: true, value: (one) => one.duration_ms, cell: (one) => <span title={`${one.duration_ms} ms`}>{ms(one.duration_ms)}</span> },
-  { id: "node", head: "Here", number: true, hint: "time spent in the judged operation", value: (one) => one.node_ms, cell: (one) => <span title={`${one.node_ms} ms`}>{ms(one.node_ms)} <span class="delta">{one.node_ms !== null && one.duration_ms > 0 ? percent(one.node_ms / one.duration_ms) : ""}</span></span> },
-  { id: "start", head: "Start (UTC)", number: true, value: (one) => one.start_unix_nano, cell: (one) => moment(one.start_unix_nano, now.value) },
-];
+import { pairsOf, type Pair } from "./pairs";
 
 export function Exemplars({ exemplars }: { exemplars: Exemplar[] }) {
-  if (exemplars.length === 0) return <p class="muted">No example yet: they come with the first judgement.</p>;
-  return <DataTable name="Example traces" columns={COLUMNS} rows={exemplars} rowKey={(one) => one.role + one.trace_id} keys={false} sortParameter="sort3" />;
+  if (exemplars.length === 0) return <p class="muted">No example yet: they come with the first comparison.</p>;
+  return (
+    <div class="tablewrap">
+      <table class="grid pairs" aria-label="Example traces">
+        <thead>
+          <tr><th scope="col" rowSpan={2}>Pair</th><th scope="colgroup" colSpan={3}><span class="dot before" />before, typical</th><th scope="colgroup" colSpan={3}><span class="dot after" />after</th><th scope="col" rowSpan={2} class="num">More</th></tr>
+          <tr>{["before", "after"].map((side) => [<th key={`${side}1`} scope="col">Trace</th>, <th key={`${side}2`} scope="col" class="num">Whole</th>, <th key={`${side}3`} scope="col" class="num" title="time spent in the judged operation">Here</th>])}</tr>
+        </thead>
+        <tbody>{pairsOf(exemplars).map((pair) => (
+          <tr key={`${pair.role}${pair.after?.trace_id ?? pair.before?.trace_id}`}>
+            <th scope="row">{pair.role}</th><Side of={pair.before} /><Side of={pair.after} /><td class="num strong">{difference(pair)}</td>
+          </tr>
+        ))}</tbody>
+      </table>
+    </div>
+  );
+}
+
+function Side({ of }: { of: Exemplar | null }) {
+  if (!of) return <><td class="muted">—</td><td class="num muted">—</td><td class="num muted">—</td></>;
+  return (
+    <>
+      <td><a class="mono" href={href(pathOf("trace", of.trace_id))} title={`${of.trace_id}, ${moment(of.start_unix_nano, now.value)} UTC`}>{shortId(of.trace_id)}</a></td>
+      <td class="num" title={`${of.duration_ms} ms`}>{ms(of.duration_ms)}</td>
+      <td class="num" title={`${of.node_ms} ms`}>{ms(of.node_ms)}</td>
+    </>
+  );
+}
+
+/** How much longer the judged place took in the trace after. */
+function difference({ before, after }: Pair): string {
+  if (before?.node_ms === null || before?.node_ms === undefined || after?.node_ms === null || after?.node_ms === undefined) return "—";
+  const more = after.node_ms - before.node_ms;
+  return `${more < 0 ? "−" : "+"}${ms(Math.abs(more))}`;
 }

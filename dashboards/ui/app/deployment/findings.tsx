@@ -3,24 +3,10 @@ import { change, count, ms, percent, short } from "../core/format";
 import { href, query, setQuery } from "../core/router";
 import type { Finding, Quantiles } from "../core/types";
 import { pathOf } from "../core/url";
-import { VerdictChip, classWord } from "../ui/chip";
+import { VerdictChip } from "../ui/chip";
+import { classWord } from "../ui/states";
 import { DataTable, type Column } from "../ui/table";
-
-export function findingKey(one: Finding): string {
-  return [one.node, one.service, one.operation ?? "", one.peer ?? "", one.signal].join("|");
-}
-
-/** Words for the place of a finding: an operation, an edge, or the whole service. */
-export function placeWords(one: Finding): string {
-  if (one.node === "edge") return `call ${one.peer ?? "?"} → ${one.service}${one.operation ? ` ${one.operation}` : ""}`;
-  return one.operation ?? (one.node === "total" ? "whole requests" : "all operations");
-}
-
-/** What was measured, where it is not the self time. */
-function signalWords(one: Finding): string {
-  if (one.signal === "errors") return "errors";
-  return one.node === "edge" ? "edge gap" : one.node === "total" ? "total time" : "";
-}
+import { findingKey, placeWords, signalWords } from "./words";
 
 export function FindingsTable({ findings, selected, name, own }: { findings: Finding[]; selected: Finding | null; name: string; own: boolean }) {
   const columns = own ? COLUMNS : [SERVICE, ...COLUMNS];
@@ -56,12 +42,11 @@ const SERVICE: Column<Finding> = {
 const COLUMNS: Column<Finding>[] = [
   { id: "operation", head: "Operation", class: "clip place", value: (one) => placeWords(one), cell: (one) => <Place one={one} /> },
   { id: "verdict", head: "Verdict", class: "nowrap", value: (one) => one.state, cell: (one) => <VerdictChip state={one.state} also={one.state === "INHERITED" ? null : classWord(one.class)} /> },
-  { id: "before", head: "Traces", number: true, value: (one) => one.traces_before, cell: (one) => <span class="muted" title={count(one.traces_before)}>{short(one.traces_before)}</span> },
-  { id: "after", head: "after", number: true, value: (one) => one.traces_after, cell: (one) => <span class="muted" title={count(one.traces_after)}>{short(one.traces_after)}</span> },
-  quantile("p50"), quantile("p95"), quantile("p99"),
+  { id: "traces", head: "Traces", number: true, hint: "before and after", value: (one) => one.traces_after, cell: (one) => <span class="muted" title={`${count(one.traces_before)} before, ${count(one.traces_after)} after`}>{short(one.traces_before)}<span class="arrow">→</span>{short(one.traces_after)}</span> },
+  quantile("p50"), quantile("p95"), { ...quantile("p99"), class: "roomy" },
   { id: "errors", head: "Errors", number: true, value: (one) => one.errors_after, cell: (one) => <span class="nowrap" title={`${one.errors_before ?? "unknown"} to ${one.errors_after ?? "unknown"}`}>{alike(percent(one.errors_before), percent(one.errors_after))}<span class="arrow">→</span>{percent(one.errors_after)}</span> },
   { id: "ratio", head: "Change, interval", number: true, hint: "ratio after to before, with its confidence interval", value: (one) => one.ratio, cell: (one) => <Interval one={one} /> },
-  { id: "own", head: "Own / rest", class: "nowrap", hint: "how much of the slowdown is spent here, and how much in what it calls", value: (one) => one.own_share, cell: (one) => <Split share={one.own_share} /> },
+  { id: "own", head: "Own / rest", class: "nowrap roomy", hint: "how much of the slowdown is spent here, and how much in what it calls", value: (one) => one.own_share, cell: (one) => <Split share={one.own_share} /> },
   { id: "why", head: "Why", class: "wide why", value: (one) => one.why, cell: (one) => one.why },
 ];
 
@@ -69,10 +54,10 @@ function Place({ one }: { one: Finding }) {
   const key = findingKey(one);
   return (
     <>
-      <button type="button" class="rowlink" data-row aria-pressed={query.value["op"] === key} title={`${placeWords(one)}: show its latency below`} onClick={() => setQuery({ op: key }, "replace")}>
+      <button type="button" class="rowlink" data-row aria-pressed={query.value["op"] === key} title={`${placeWords(one)}: show its times below and its test in the evidence`} onClick={() => setQuery({ op: key }, "replace")}>
         {placeWords(one)}
       </button>{" "}
-      {signalWords(one) ? <span class="muted">{signalWords(one)}</span> : null}
+      <span class="muted">{signalWords(one)}</span>
     </>
   );
 }

@@ -1,18 +1,22 @@
-// /deployments/{service}/{version}: the verdict, its findings, the latency before and after, examples and evidence.
+// /deployments/{service}/{version}: the verdict, its findings, times before and after, who explains it, the rollout, and the evidence.
 import { DistributionChart } from "../charts/distribution";
-import { count, digits, percent, span } from "../core/format";
+import { digits } from "../core/format";
+import { useKeys } from "../core/keys";
 import { useApi } from "../core/load";
-import { now } from "../core/refresh";
-import { env, href, query } from "../core/router";
-import { ago, dateTime, nanoToMs } from "../core/time";
-import type { DeploymentDetail, Distribution, Finding, Verdict } from "../core/types";
+import { env, href, query, setQuery } from "../core/router";
+import type { DeploymentDetail, Distribution, Finding, Structure as Change, Verdict } from "../core/types";
 import { pathOf, queryOf } from "../core/url";
-import { Evidence } from "../deployment/evidence";
+import { Banner, Figures } from "../deployment/banner";
+import { Evidence, OPENER } from "../deployment/evidence";
 import { Exemplars } from "../deployment/exemplars";
-import { FindingsTable, findingKey, placeWords } from "../deployment/findings";
-import { VerdictChip, classWord, verdictLook } from "../ui/chip";
+import { FindingsTable } from "../deployment/findings";
+import { Rollout } from "../deployment/rollout";
+import { Suspects } from "../deployment/suspects";
+import { findingKey, placeWords, signalWords } from "../deployment/words";
 import { Head } from "../ui/filter";
 import { Empty, Panel } from "../ui/panel";
+import { verdictLook } from "../ui/states";
+import { DataTable, type Column } from "../ui/table";
 
 export default function DeploymentPage({ parameters }: { parameters: Record<string, string> }) {
   const service = parameters["service"] ?? "";
@@ -20,12 +24,15 @@ export default function DeploymentPage({ parameters }: { parameters: Record<stri
   const path = pathOf("deployments", service, version);
   const load = useApi<DeploymentDetail>(`${path}${queryOf({ env: env.value })}`);
   const from = load.data?.deployment.previous_version;
+  const show = (): void => setQuery({ evidence: "1" });
+  useKeys("Deployment", [{ keys: "e", does: "the evidence of the verdict", run: () => { if (load.data) show(); } }]);
   return (
     <>
-      <Head title={<><a href={href("/deployments")}>Deployments</a> / {service} <span class="version">{from ? <>{from}<span class="arrow">→</span></> : null}{version}</span></>}
+      <Head title={<><a href={href("/deployments")}>Deployments</a> / {service} <span class="version">{from ? <>{from}<span class="arrow" aria-label="to">→</span></> : null}{version}</span></>}
         note={load.data?.deployment.environment || null}>
         <a href={href(pathOf("services", service))}>service</a>
         <a href={href("/traces", { service, attribute: `service.version=${version}` })}>traces of {version}</a>
+        <button type="button" id={OPENER} aria-haspopup="dialog" disabled={!load.data} onClick={show}>Evidence <kbd>e</kbd></button>
       </Head>
       <Panel load={load} rows={14}>{(data) => <Shown data={data} path={path} />}</Panel>
     </>
@@ -39,74 +46,55 @@ function Shown({ data, path }: { data: DeploymentDetail; path: string }) {
   return (
     <>
       <Banner data={data} />
+      <Figures verdict={verdict} />
       {verdict.findings.length > 0
         ? <FindingsTable name="Operations of the judged service" findings={verdict.findings} selected={selected} own />
-        : <Empty why="no data">{verdict.reason || "Nothing was compared yet."}{verdict.traces_needed !== null ? ` ${count(verdict.traces_needed)} more traces are needed${verdict.seconds_needed === null ? "" : `, about ${span(verdict.seconds_needed)}`}.` : ""}</Empty>}
-      <div class="columns" style={{ marginTop: "12px" }}>
-        <section class="card"><h2>Example traces</h2><Exemplars exemplars={verdict.exemplars} /></section>
+        : <Empty why="no data">{verdict.reason || "Nothing was compared yet."} {verdictLook(verdict.state).todo}</Empty>}
+      <div class="columns charts" style={{ marginTop: "12px" }}>
+        <section class="card"><h2>Example traces <span class="muted">each beside a typical one of before</span></h2><Exemplars exemplars={verdict.exemplars} /></section>
         {selected ? <Latency path={path} service={deployment.service} finding={selected} /> : null}
+        <section class="card"><h2>Who explains it <span class="muted">after explaining away callers and callees</span></h2><Suspects suspects={verdict.suspects} service={deployment.service} /></section>
+        <section class="card"><h2>Rollout <span class="muted">share of the service's traces, the last six hours</span></h2><Rollout series={data.share_series} deployment={deployment} /></section>
       </div>
       {verdict.affected.length > 0 ? (
         <section class="card"><h2>Other services in the same traces <span class="muted">who inherits it, or who caused it</span></h2><FindingsTable name="Other services" findings={verdict.affected} selected={selected} own={false} /></section>
       ) : null}
       <Structure verdict={verdict} />
-      <Evidence deployment={deployment} verdict={verdict} path={`${path}${queryOf({ env: env.value })}`} />
+      {query.value["evidence"] ? <Evidence deployment={deployment} verdict={verdict} finding={selected} path={`${path}${queryOf({ env: env.value })}`} /> : null}
     </>
   );
 }
 
-function Banner({ data: { deployment, verdict } }: { data: DeploymentDetail }) {
-  const look = verdictLook(verdict.state);
-  return (
-    <div class={`card banner ${look.tone}`} role="status">
-      <VerdictChip state={verdict.state} large />
-      <div class="said">
-        <p class="headline">{verdict.headline}</p>
-        <p class="muted">
-          {verdict.class ? <>class {classWord(verdict.class)} · </> : null}
-          {verdict.reason && verdict.reason !== verdict.headline ? <>{verdict.reason} · </> : null}
-          {verdict.baseline ? <>compared with {verdict.baseline.meaning}: {count(verdict.baseline.traces)} traces before, {count(verdict.candidate.traces)} after</> : "no baseline"}
-          {verdict.state === "CONTINUE" && verdict.traces_needed !== null ? <> · needs {count(verdict.traces_needed)} more{verdict.seconds_needed !== null ? `, about ${span(verdict.seconds_needed)}` : ""}</> : null}
-          {verdict.confounders.length > 0 ? <span class="warn"> · ! {verdict.confounders.join("; ")}</span> : null}
-        </p>
-        {deployment.notes.map((note) => (
-          <p class="muted" key={note.kind + note.at_unix_nano}><span title={`${dateTime(nanoToMs(note.at_unix_nano))} UTC`}>{ago(note.at_unix_nano, now.value)}</span>: {note.text}</p>
-        ))}
-      </div>
-      <span class="end">
-        {deployment.kind === "first" ? "first version seen" : deployment.kind} {ago(deployment.first_seen_unix_nano, now.value)}<br />
-        {dateTime(nanoToMs(deployment.first_seen_unix_nano))} UTC{deployment.share !== null ? <><br />{percent(deployment.share)} of the traffic</> : null}
-      </span>
-    </div>
-  );
-}
-
 function Latency({ path, service, finding }: { path: string; service: string; finding: Finding }) {
-  // Only the judged service has its distribution kept; a finding elsewhere shows its own numbers instead.
-  const here = finding.service === service && finding.operation !== null;
+  // Only self times of the judged service are kept as distributions; a finding elsewhere shows its own numbers instead.
+  const here = finding.service === service && finding.node === "self" && finding.signal === "latency";
   const load = useApi<Distribution>(here ? `${path}/distribution${queryOf({ operation: finding.operation, env: env.value })}` : null);
   return (
     <section class="card">
-      <h2>Self time of {placeWords(finding)}
-        <span class="legend"><span><span class="dot" style={{ background: "var(--before-fill)", border: "1px solid var(--before)" }} />before</span><span><span class="dot" style={{ background: "var(--after)" }} />after</span><span>dashed: cumulative</span></span>
+      <h2>{capital(signalWords(finding))} of {placeWords(finding)}
+        {here ? <span class="legend"><span><span class="dot before" />before</span><span><span class="dot after" />after</span><span>dashed: cumulative</span></span> : null}
       </h2>
       {here ? <Panel load={load} rows={7}>{(data) => <DistributionChart data={data} />}</Panel> : <p class="muted">{finding.why}</p>}
     </section>
   );
 }
 
+function capital(text: string): string { return text.charAt(0).toUpperCase() + text.slice(1); }
+
+const calls = (value: number | null): string => (value === null ? "—" : digits(value));
+const STRUCTURE: Column<Change>[] = [
+  { id: "caller", head: "Caller", class: "clip", value: (one) => one.caller, cell: (one) => one.caller },
+  { id: "callee", head: "Callee", class: "clip", value: (one) => one.callee, cell: (one) => one.callee },
+  { id: "before", head: "Calls per trace before", number: true, value: (one) => one.calls_per_trace_before, cell: (one) => calls(one.calls_per_trace_before) },
+  { id: "after", head: "after", number: true, value: (one) => one.calls_per_trace_after, cell: (one) => calls(one.calls_per_trace_after) },
+];
+
 function Structure({ verdict }: { verdict: Verdict }) {
   if (verdict.structure.length === 0) return null;
-  const calls = (value: number | null): string => (value === null ? "—" : digits(value));
   return (
     <section class="card">
-      <h2>Changed call structure <span class="muted">calls per trace</span></h2>
-      <table class="grid" aria-label="Changed call structure">
-        <thead><tr><th scope="col">Caller</th><th scope="col">Callee</th><th scope="col" class="num">before</th><th scope="col" class="num">after</th></tr></thead>
-        <tbody>{verdict.structure.map((one) => (
-          <tr key={one.caller + one.callee}><td>{one.caller}</td><td>{one.callee}</td><td class="num">{calls(one.calls_per_trace_before)}</td><td class="num">{calls(one.calls_per_trace_after)}</td></tr>
-        ))}</tbody>
-      </table>
+      <h2>Changed call structure</h2>
+      <DataTable name="Changed call structure" columns={STRUCTURE} rows={verdict.structure} rowKey={(one) => `${one.caller}|${one.callee}`} keys={false} sortParameter="calls" pageParameter="callspage" />
     </section>
   );
 }

@@ -5,7 +5,7 @@ import { getJson, lostSince } from "../core/api";
 import { useKeys } from "../core/keys";
 import { busy } from "../core/load";
 import { CHOICES, paused, refreshNow, seconds, setSeconds } from "../core/refresh";
-import { env, go, here, href, setQuery } from "../core/router";
+import { env, go, here, href, query, setQuery } from "../core/router";
 import { absoluteLink, copy, toast } from "../core/share";
 import { nextTheme, theme } from "../core/theme";
 import { clock } from "../core/time";
@@ -15,7 +15,7 @@ import { Jump } from "./jump";
 import { RangePicker } from "./range";
 
 const NAV: { text: string; path: string; key: string; also: string[] }[] = [
-  { text: "SLOs", path: "/slo", key: "s", also: [] },
+  { text: "SLOs", path: "/slo", key: "s", also: ["/slos"] },
   { text: "Deployments", path: "/deployments", key: "d", also: [] },
   { text: "Services", path: "/services", key: "v", also: [] },
   { text: "Traces", path: "/traces", key: "t", also: ["/trace"] },
@@ -38,7 +38,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
   return (
     <>
       <a class="skip" href="#main" onClick={(event) => { event.preventDefault(); document.getElementById("main")?.focus(); }}>Skip to content</a>
-      <header class="top">
+      <header class="top" hidden={query.value["kiosk"] === "1"}>
         <a class="brand" href={href("/")}><Mark />Daytwo</a>
         <nav aria-label="Pages">
           {NAV.map((page) => <a key={page.path} href={href(page.path)} aria-current={isCurrent(page) ? "page" : undefined} title={`g ${page.key}`}>{page.text}</a>)}

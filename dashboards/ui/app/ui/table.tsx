@@ -1,7 +1,8 @@
-// One table for all lists: real <table>, sortable heads (kept in the URL), j/k between rows, CSV of what is shown.
+// One table for all lists: real <table>, sortable heads and pages (kept in the URL), j/k between rows, CSV of what is shown.
 import type { ComponentChildren } from "preact";
 import { useRef } from "preact/hooks";
 import { useKeys } from "../core/keys";
+import { count } from "../core/format";
 import { query, setQuery } from "../core/router";
 import { csv, download } from "../core/share";
 import { sortRows, type SortValue } from "../core/sort";
@@ -29,16 +30,25 @@ interface Props<T> {
   selected?: (row: T) => boolean;
   /** A second table on a page must not share the URL's `sort`. */
   sortParameter?: string;
+  /** As of `sort`, for the page of a long table. */
+  pageParameter?: string;
   keys?: boolean;
 }
 
-export function DataTable<T>({ name, columns, rows, rowKey, sort, selected, sortParameter = "sort", keys = true }: Props<T>) {
+/** Rows on a page of a long table: more would make the browser slow before they make a reader wiser. */
+const PAGE_ROWS = 200;
+
+export function DataTable<T>({ name, columns, rows, rowKey, sort, selected, sortParameter = "sort", pageParameter = "page", keys = true }: Props<T>) {
   const body = useRef<HTMLTableSectionElement>(null);
   const order = query.value[sortParameter] ?? sort ?? "";
   const [column, down] = order.startsWith("-") ? [order.slice(1), true] : [order, false];
   const by = columns.find((one) => one.id === column)?.value;
-  const shown = by ? sortRows(rows, by, down) : rows;
+  const sorted = by ? sortRows(rows, by, down) : rows;
+  const pages = Math.max(1, Math.ceil(sorted.length / PAGE_ROWS));
+  const page = Math.min(pages, Math.max(1, Math.floor(Number(query.value[pageParameter])) || 1));
+  const shown = pages > 1 ? sorted.slice((page - 1) * PAGE_ROWS, page * PAGE_ROWS) : sorted;
   return (
+    <>
     <div class="tablewrap">
       {keys ? <RowKeys body={body} /> : null}
       <table class="grid" aria-label={name}>
@@ -63,6 +73,20 @@ export function DataTable<T>({ name, columns, rows, rowKey, sort, selected, sort
         </tbody>
       </table>
     </div>
+    {pages > 1 ? <Pages name={name} page={page} pages={pages} rows={sorted.length} parameter={pageParameter} keys={keys} /> : null}
+    </>
+  );
+}
+
+function Pages({ name, page, pages, rows, parameter, keys }: { name: string; page: number; pages: number; rows: number; parameter: string; keys: boolean }) {
+  const turn = (to: number): void => setQuery({ [parameter]: to <= 1 ? null : String(Math.min(pages, to)) });
+  useKeys("Pages", keys ? [{ keys: "n", does: "next page of the table", run: () => turn(page + 1) }, { keys: "p", does: "previous page of the table", run: () => turn(page - 1) }] : []);
+  return (
+    <nav class="pages" aria-label={`Pages of ${name}`}>
+      <button type="button" disabled={page <= 1} onClick={() => turn(page - 1)}>‹ Previous</button>
+      <span role="status">rows {count((page - 1) * PAGE_ROWS + 1)} to {count(Math.min(rows, page * PAGE_ROWS))} of {count(rows)}</span>
+      <button type="button" disabled={page >= pages} onClick={() => turn(page + 1)}>Next ›</button>
+    </nav>
   );
 }
 

@@ -15,9 +15,9 @@ export async function launch() {
   return chromium.launch({ executablePath, args: FLAGS });
 }
 
-/** A page and the list of its faults. `expected` drops messages that the scenario causes on purpose. */
-export async function open(browser, { theme = "light", expected = () => false, width = 1600, height = 900 } = {}) {
-  const context = await browser.newContext({ viewport: { width, height }, colorScheme: theme, permissions: ["clipboard-read", "clipboard-write"] });
+/** A page and the list of its faults. `expected` drops messages that the scenario causes on purpose; `still` asks for no motion. */
+export async function open(browser, { theme = "light", expected = () => false, width = 1600, height = 900, still = false } = {}) {
+  const context = await browser.newContext({ viewport: { width, height }, colorScheme: theme, reducedMotion: still ? "reduce" : "no-preference", permissions: ["clipboard-read", "clipboard-write"] });
   const page = await context.newPage();
   page.setDefaultTimeout(15_000);
   const faults = [];

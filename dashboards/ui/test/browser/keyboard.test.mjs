@@ -28,7 +28,7 @@ test("from the board to the verdict to its trace", () => at("/slo", async (page,
   await press(keyboard, "j", "j", "k", "Enter");
   await page.waitForURL("**/deployments/checkout/v2.15.0*");
   await page.locator(".banner .chip[data-state=FAIL]").waitFor();
-  await press(keyboard, "j", "j", "Enter");
+  await press(keyboard, "j", "j", "j", "j", "Enter");
   await page.waitForURL(/op=/);
   await page.locator("tr.selected", { hasText: "POST /checkout/confirm" }).waitFor();
   await page.getByRole("link", { name: /^[0-9a-f]{8}/ }).first().focus();

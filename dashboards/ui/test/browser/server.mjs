@@ -2,13 +2,16 @@
 // and fixtures under /api/v1. The first folder of a path chooses the scenario, which also proves that a path prefix works:
 // /            everything there          /empty/   nothing received yet          /errors/  every panel fails
 // /nodata/     data, but lists are empty /partial/ answers that miss something
+// /many/       10,000 deployments, 400 objectives, long names
 import { createServer } from "node:http";
 import { readFileSync, existsSync } from "node:fs";
 import { join } from "node:path";
+import * as deployment from "./deployments.mjs";
 import * as fixture from "./fixtures.mjs";
+import * as slo from "./slos.mjs";
 
 const POLICY = "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; object-src 'none'; frame-ancestors 'none'; base-uri 'none'";
-const SCENARIOS = ["empty", "errors", "nodata", "partial"];
+const SCENARIOS = ["empty", "errors", "nodata", "partial", "many"];
 const TYPES = { js: "text/javascript", css: "text/css", svg: "image/svg+xml", txt: "text/plain" };
 export const BIG_TRACE = "41aa".padEnd(31, "0") + "e";
 export const DEEP_TRACE = "deeb".padEnd(31, "0") + "d";
@@ -72,11 +75,13 @@ function answer(scenario, path, url) {
   switch (parts[0]) {
     case "status": return fixture.status(scenario === "empty" ? 0 : undefined);
     case "suggest": return fixture.suggest(url.searchParams.get("q") ?? "");
-    case "services": return parts[2] === "operations" ? fixture.operations(parts[1]) : none ? { ...fixture.services(), services: [] } : fixture.services();
-    case "slos": return parts[1] ? fixture.sloDetail(parts[1]) : none ? { ...fixture.slos(), slos: [], problems: [] } : fixture.slos();
+    case "services": return parts[2] === "operations" ? fixture.operations(parts[1]) : scenario === "empty" || (none && url.searchParams.get("from") !== "now-7d") ? { ...fixture.services(), services: [] } : fixture.services();
+    case "slos": return parts[1] ? slo.sloDetail(parts[1]) : none ? { ...slo.slos(), slos: [], problems: [], notes: [] } : scenario === "many" ? slo.manySlos(400) : slo.slos();
+    case "alerts": return slo.alerts();
     case "deployments":
-      if (parts[3] === "distribution") return fixture.distribution(url.searchParams.get("operation"));
-      return parts[1] ? fixture.deployment(parts[1], parts[2]) : none ? { ...fixture.deployments(), deployments: [] } : fixture.deployments();
+      if (parts[3] === "distribution") return deployment.distribution(url.searchParams.get("operation") ?? "");
+      if (parts[1]) return deployment.deployment(parts[1], parts[2]);
+      return none ? { ...deployment.deployments(), deployments: [] } : scenario === "many" ? deployment.manyDeployments(10_000) : deployment.deployments(url.searchParams.get("service"));
     case "traces": return trace(none, parts, url);
     default: return null;
   }
