@@ -43,7 +43,7 @@ const COLUMNS: Column<Finding>[] = [
   { id: "operation", head: "Operation", class: "clip place", value: (one) => placeWords(one), cell: (one) => <Place one={one} /> },
   { id: "verdict", head: "Verdict", class: "nowrap", value: (one) => one.state, cell: (one) => <VerdictChip state={one.state} also={one.state === "INHERITED" ? null : classWord(one.class)} /> },
   { id: "traces", head: "Traces", number: true, hint: "before and after", value: (one) => one.traces_after, cell: (one) => <span class="muted" title={`${count(one.traces_before)} before, ${count(one.traces_after)} after`}>{short(one.traces_before)}<span class="arrow">→</span>{short(one.traces_after)}</span> },
-  quantile("p50"), quantile("p95"), { ...quantile("p99"), class: "roomy" },
+  { ...quantile("p50"), class: "roomy" }, quantile("p95"), { ...quantile("p99"), class: "roomy" },
   { id: "errors", head: "Errors", number: true, value: (one) => one.errors_after, cell: (one) => <span class="nowrap" title={`${one.errors_before ?? "unknown"} to ${one.errors_after ?? "unknown"}`}>{alike(percent(one.errors_before), percent(one.errors_after))}<span class="arrow">→</span>{percent(one.errors_after)}</span> },
   { id: "ratio", head: "Change, interval", number: true, hint: "ratio after to before, with its confidence interval", value: (one) => one.ratio, cell: (one) => <Interval one={one} /> },
   { id: "own", head: "Own / rest", class: "nowrap roomy", hint: "how much of the slowdown is spent here, and how much in what it calls", value: (one) => one.own_share, cell: (one) => <Split share={one.own_share} /> },

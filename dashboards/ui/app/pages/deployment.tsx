@@ -49,7 +49,7 @@ function Shown({ data, path }: { data: DeploymentDetail; path: string }) {
       <Figures verdict={verdict} />
       {verdict.findings.length > 0
         ? <FindingsTable name="Operations of the judged service" findings={verdict.findings} selected={selected} own />
-        : <Empty why="no data">{verdict.reason || "Nothing was compared yet."} {verdictLook(verdict.state).todo}</Empty>}
+        : <Empty why="no data">{capital(verdict.reason || "nothing was compared yet")}. {verdictLook(verdict.state).todo}</Empty>}
       <div class="columns charts" style={{ marginTop: "12px" }}>
         <section class="card"><h2>Example traces <span class="muted">each beside a typical one of before</span></h2><Exemplars exemplars={verdict.exemplars} /></section>
         {selected ? <Latency path={path} service={deployment.service} finding={selected} /> : null}

@@ -89,8 +89,8 @@ const COLUMNS: Column<Slo>[] = [
   { id: "target", head: "Target", number: true, value: (slo) => slo.target, cell: (slo) => target(slo.target) },
   { id: "sli", head: "SLI", number: true, value: (slo) => slo.sli, cell: (slo) => <span title={`over ${slo.window}: ${slo.sli ?? "unknown"}`}>{nines(slo.sli)}</span> },
   { id: "budget", head: "Budget left", class: "nowrap", hint: "the tick is at 25 %", value: (slo) => slo.budget_left, cell: (slo) => <Budget slo={slo} /> },
-  { id: "spark", head: "Over the window", hint: "budget left; the tick is the last release", cell: (slo) => <BudgetSpark series={slo.budget_series} released={slo.last_deployment?.first_seen_unix_nano ?? null} /> },
+  { id: "spark", head: "Over the window", class: "roomy", hint: "budget left; the tick is the last release", cell: (slo) => <BudgetSpark series={slo.budget_series} released={slo.last_deployment?.first_seen_unix_nano ?? null} /> },
   burnColumn("5m", "5 m"), burnColumn("1h", "1 h"), burnColumn("6h", "6 h"), burnColumn("3d", "3 d"),
-  { id: "events", head: "Events", number: true, value: (slo) => slo.total, cell: (slo) => <span title={`${count(slo.good)} good, ${count(slo.bad)} bad${slo.state_reason ? `; ${slo.state_reason}` : ""}`}>{count(slo.total)}</span> },
+  { id: "events", head: "Events", number: true, class: "roomy", value: (slo) => slo.total, cell: (slo) => <span title={`${count(slo.good)} good, ${count(slo.bad)} bad${slo.state_reason ? `; ${slo.state_reason}` : ""}`}>{count(slo.total)}</span> },
   { id: "deployment", head: "Last deployment", class: "nowrap", value: (slo) => slo.last_deployment?.version ?? null, cell: (slo) => <LastDeployment slo={slo} /> },
 ];

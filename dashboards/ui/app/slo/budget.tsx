@@ -19,7 +19,7 @@ export function Budget({ slo }: { slo: Slo }) {
     <>
       <BudgetBar left={slo.budget_left} reason={slo.state_reason} />{" "}
       <span class={slo.budget_left < 0 ? "bad" : undefined} title={String(slo.budget_left)}>{percent(slo.budget_left)}</span>
-      {slo.exhausted_in_s !== null && slo.budget_left > 0 ? <span class="muted"> out in {span(slo.exhausted_in_s)}</span> : null}
+      {slo.exhausted_in_s !== null && slo.budget_left > 0 ? <span class="muted out"> out in {span(slo.exhausted_in_s)}</span> : null}
     </>
   );
 }

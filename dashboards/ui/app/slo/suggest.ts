@@ -16,24 +16,33 @@ export function roundedUp(value: number): number {
 
 /** The busiest services first; quiet ones are left out. */
 export function suggestions(services: Service[]): Suggestion[] {
+  const used = new Set<string>();
   return services.filter((one) => one.spans >= SPANS_MIN).sort((a, b) => b.spans - a.spans || a.service.localeCompare(b.service)).map((one) => {
     const latencyMs = one.p95_ms === null ? null : roundedUp(one.p95_ms);
-    return { service: one.service, environment: one.environment, spans: one.spans, latencyMs, errors: one.errors_fraction, p95: one.p95_ms, yaml: yamlOf(one.service, one.environment, latencyMs) };
+    return { service: one.service, environment: one.environment, spans: one.spans, latencyMs, errors: one.errors_fraction, p95: one.p95_ms, yaml: yamlOf(stemOf(one, used), one.service, one.environment, latencyMs) };
   });
 }
 
-function yamlOf(service: string, environment: string, latencyMs: number | null): string {
+/** The part of the names of its objectives that tells the service from all others; room is left for what follows it in 63 characters. */
+function stemOf(one: Service, used: Set<string>): string {
+  const plain = [one.service, one.environment].join("-").toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-+/, "").slice(0, 44).replace(/-+$/, "") || "service";
+  let stem = plain;
+  for (let more = 2; used.has(stem); more += 1) stem = `${plain}-${more}`;
+  used.add(stem);
+  return stem;
+}
+
+function yamlOf(stem: string, service: string, environment: string, latencyMs: number | null): string {
   const calls = `service: ${quoted(service)}${environment ? `, environment: ${quoted(environment)}` : ""}`;
-  const documents = [slo(service, environment, "availability", "answers", `signal: availability, ${calls}`, calls, "0.999")];
-  if (latencyMs !== null) documents.push(slo(service, environment, "latency", `answers within ${latencyMs} ms`, `signal: latency, ${calls}, threshold: ${quoted(threshold(latencyMs))}`, calls, "0.99"));
+  const documents = [slo(service, `${stem}-availability`, "answers", `signal: availability, ${calls}`, calls, "0.999")];
+  if (latencyMs !== null) documents.push(slo(service, `${stem}-latency`, `answers within ${latencyMs} ms`, `signal: latency, ${calls}, threshold: ${quoted(threshold(latencyMs))}`, calls, "0.99"));
   return documents.join("---\n");
 }
 
-function slo(service: string, environment: string, kind: string, says: string, good: string, total: string, target: string): string {
-  const name = [service, environment, kind].filter(Boolean).join("-").toLowerCase().replace(/[^a-z0-9-]+/g, "-").replace(/^-+|-+$/g, "").slice(0, 63).replace(/-+$/, "");
+function slo(service: string, name: string, says: string, good: string, total: string, target: string): string {
   return [
-    "apiVersion: openslo/v1", "kind: SLO", `metadata: {name: ${quoted(name || kind)}, displayName: ${quoted(`${service} ${says}`)}}`, "spec:", `  service: ${quoted(service)}`,
-    "  budgetingMethod: Occurrences", "  timeWindow: [{duration: 28d, isRolling: true}]", "  indicator:", `    metadata: {name: ${quoted(name || kind)}}`, "    spec:", "      ratioMetric:", "        counter: true",
+    "apiVersion: openslo/v1", "kind: SLO", `metadata: {name: ${quoted(name)}, displayName: ${quoted(`${service} ${says}`)}}`, "spec:", `  service: ${quoted(service)}`,
+    "  budgetingMethod: Occurrences", "  timeWindow: [{duration: 28d, isRolling: true}]", "  indicator:", `    metadata: {name: ${quoted(name)}}`, "    spec:", "      ratioMetric:", "        counter: true",
     `        good: {metricSource: {type: daytwo, spec: {${good}}}}`, `        total: {metricSource: {type: daytwo, spec: {${total}}}}`, "  objectives:", `    - target: ${target}`, "",
   ].join("\n");
 }

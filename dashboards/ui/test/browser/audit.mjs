@@ -66,18 +66,18 @@ export async function settled(page) {
   return sticksOut(page);
 }
 
-/** Controls without a name, ids used twice, images without a text: what assistive technology cannot tell apart. */
-export async function nameless(page) {
-  const ids = await page.evaluate(() => {
-    const all = [...document.querySelectorAll("[id]")].map((one) => one.id);
-    return [...new Set(all.filter((id, at) => all.indexOf(id) !== at))].map((id) => `id ${id} twice`);
+/** Controls, pictures, tables and regions without a name, ids used twice: what assistive technology cannot tell apart. */
+export function nameless(page) {
+  return page.evaluate(() => {
+    const ids = [...document.querySelectorAll("[id]")].map((one) => one.id);
+    const twice = [...new Set(ids.filter((id, at) => ids.indexOf(id) !== at))].map((id) => `id ${id} twice`);
+    const wanted = "button, a[href], input, select, textarea, summary, img, table, dialog, nav, [role=img], [role=group], [role=region], [role=search]:empty";
+    const said = (id) => document.getElementById(id)?.textContent.trim() ?? "";
+    // What is hidden from assistive technology gives no name: a glyph alone is none.
+    const spoken = (element) => [...element.childNodes].map((node) => (node.nodeType === Node.TEXT_NODE ? node.textContent : node.nodeType === Node.ELEMENT_NODE && node.getAttribute("aria-hidden") !== "true" ? spoken(node) : "")).join("").trim();
+    const named = (element) => (element.getAttribute("aria-label") ?? "").trim() || (element.getAttribute("aria-labelledby") ?? "").split(" ").map(said).join("") || [...element.labels ?? []].map(spoken).join("") || element.getAttribute("alt")
+      || (element.matches("button, a, summary") ? spoken(element) || element.getAttribute("title") : "");
+    const silent = [...document.querySelectorAll(wanted)].filter((one) => one.checkVisibility() && !one.closest("[aria-hidden=true]") && !named(one));
+    return [...twice, ...silent.map((one) => `no name: ${one.outerHTML.slice(0, 120)}`)];
   });
-  const found = [];
-  for (const role of ["button", "link", "textbox", "searchbox", "combobox", "img", "table", "dialog", "group", "region", "navigation"]) {
-    for (const one of await page.getByRole(role).all()) {
-      const named = await one.evaluate((element) => Boolean((element.getAttribute("aria-label") ?? "").trim() || element.getAttribute("aria-labelledby") || element.labels?.length || element.textContent.trim() || element.getAttribute("title")));
-      if (!named) found.push(`${role} without a name: ${(await one.evaluate((element) => element.outerHTML)).slice(0, 120)}`);
-    }
-  }
-  return [...ids, ...found];
 }

@@ -63,5 +63,8 @@ test("busy services get an availability and a latency objective that YAML reads 
   assert.equal(found[0]?.yaml.split("---\n").length, 1);
   const both = found[1]?.yaml ?? "";
   assert.equal(both.split("---\n").length, 2);
+  const names = suggestions([service({ service: "x".repeat(90) }), service({ service: "größe" }), service({ service: "gr e" }), service({ service: "***" })]).flatMap((one) => [...one.yaml.matchAll(/^metadata: .name: "([^"]*)"/gm)].map((found) => found[1] ?? ""));
+  assert.equal(new Set(names).size, 8);
+  assert.deepEqual(names.filter((name) => !/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])$/.test(name)), []);
   for (const part of ['service: "na\\"me: #1", environment: "prod"', 'threshold: "80ms"', 'metadata: {name: "na-me-1-prod-latency"']) assert.ok(both.includes(part), part);
 });
