@@ -17,10 +17,10 @@ export function Banner({ data: { deployment, verdict } }: { data: DeploymentDeta
   const look = verdictLook(verdict.state);
   const culprit = deployment.explained_by ?? culpritOf(deployment.service, verdict);
   return (
-    <div class={`card banner ${look.tone}`} role="status">
+    <div class={`card banner ${look.tone}`}>
       <VerdictChip state={verdict.state} large />
       <div class="said">
-        <p class="headline">{verdict.headline}</p>
+        <p class="headline" role="status">{verdict.headline}</p>
         <p>{verdict.state}: {look.means}{verdict.class && verdict.state !== "INHERITED" ? <> – <strong>{classWord(verdict.class)}</strong>, {classMeans(verdict.class)}</> : null}. {look.todo}</p>
         {verdict.reason && !verdict.headline.includes(verdict.reason) ? <p class="muted">{verdict.reason}</p> : null}
         {culprit ? <Culprit service={culprit} environment={deployment.environment} inherited={verdict.state === "INHERITED"} /> : null}
@@ -88,7 +88,7 @@ export function Figures({ verdict }: { verdict: Verdict }) {
       <div class="tile"><b class={inheriting > 0 ? "warn" : undefined}>{count(inheriting)}</b><span>other services inherit it</span></div>
       <div class="tile"><b>{count(open)}</b><span>operations not decided</span></div>
       <div class="tile" title={String(verdict.mde_ratio)}><b>{verdict.mde_ratio === null ? "—" : change(verdict.mde_ratio - 1)}</b><span>smallest change these traces show</span></div>
-      <div class="tile"><b>{verdict.traces_needed === null ? "none" : count(verdict.traces_needed)}</b><span>more traces needed{verdict.seconds_needed !== null ? `, about ${span(verdict.seconds_needed)}` : ""}</span></div>
+      <div class="tile"><b>{verdict.traces_needed === null ? "none" : count(verdict.traces_needed)}</b><span>more {verdict.traces_needed === 1 ? "trace" : "traces"} needed{verdict.seconds_needed !== null ? `, about ${span(verdict.seconds_needed)}` : ""}</span></div>
       <div class="tile"><b>{count(verdict.baseline.traces)} / {count(verdict.candidate.traces)}</b><span>traces before / after</span></div>
       <div class="tile"><b>{verdict.baseline.rung}</b><span>{rung?.name ?? verdict.baseline.meaning}</span></div>
       <div class="tile"><b>{percent(verdict.coverage)}</b><span>of the new traffic compared</span></div>

@@ -10,6 +10,7 @@ import { Banner, Figures } from "../deployment/banner";
 import { Evidence, OPENER } from "../deployment/evidence";
 import { Exemplars } from "../deployment/exemplars";
 import { FindingsTable } from "../deployment/findings";
+import { OverTime } from "../deployment/overtime";
 import { Rollout } from "../deployment/rollout";
 import { Suspects } from "../deployment/suspects";
 import { findingKey, placeWords, signalWords } from "../deployment/words";
@@ -53,6 +54,7 @@ function Shown({ data, path }: { data: DeploymentDetail; path: string }) {
       <div class="columns charts" style={{ marginTop: "12px" }}>
         <section class="card"><h2>Example traces <span class="muted">each beside a typical one of before</span></h2><Exemplars exemplars={verdict.exemplars} /></section>
         {selected ? <Latency path={path} service={deployment.service} finding={selected} /> : null}
+        {selected && selected.operation !== null && selected.service === deployment.service ? <section class="card"><h2>Around the cut-over <span class="muted">self time of {selected.operation} by version</span></h2><OverTime deployment={deployment} operation={selected.operation} /></section> : null}
         <section class="card"><h2>Who explains it <span class="muted">after explaining away callers and callees</span></h2><Suspects suspects={verdict.suspects} service={deployment.service} /></section>
         <section class="card"><h2>Rollout <span class="muted">share of the service's traces, the last six hours</span></h2><Rollout series={data.share_series} deployment={deployment} /></section>
       </div>

@@ -110,8 +110,18 @@ export function span(traceId, spanId) {
 
 export function sql(query) {
   if (/^\s*(insert|drop|delete)/i.test(query)) return { error: { code: "bad_request", message: "only SELECT, SHOW, DESCRIBE and EXPLAIN are allowed", request_id: "01J-SQL" } };
+  if (/FROM slis/.test(query)) return cutover(query);
   const next = random(6);
   return answer({ columns: [{ name: "service_name", type: "Utf8" }, { name: "trace_id", type: "FixedSizeBinary(16)" }, { name: "spans", type: "Int64" }, { name: "note", type: "Utf8" }], rows: SERVICES.map((name) => [name, hex(next, 32), String(Math.floor(next() * 1e6)), null]), row_count: 12, truncated: false, elapsed_ms: 12.4 });
+}
+
+/** Self time by minute and version around a release: the old one to the left, both for a while, the new one slower. */
+function cutover(query) {
+  const next = random(7);
+  const [old, now] = /version IN \('([^']*)', '([^']*)'\)/.exec(query).slice(1);
+  const start = Math.floor((NOW - 70 * MINUTE) / MINUTE) * MINUTE;
+  const rows = Array.from({ length: 70 }, (_, at) => [...(at < 66 ? [[nano(start + at * MINUTE), old, String(Math.floor(52e6 + next() * 3e6)), String(Math.floor(74e6 + next() * 6e6))]] : []), ...(at > 62 ? [[nano(start + at * MINUTE), now, String(Math.floor(81e6 + next() * 3e6)), String(Math.floor(112e6 + next() * 6e6))]] : [])]).flat();
+  return answer({ columns: ["at", "version", "p50_ns", "p95_ns"].map((name) => ({ name, type: name === "version" ? "VARCHAR" : "BIGINT" })), rows, row_count: rows.length, truncated: false, elapsed_ms: 41.3 });
 }
 
 export function suggest(text) {

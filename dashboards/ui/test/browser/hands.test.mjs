@@ -34,7 +34,7 @@ for (const theme of ["light", "dark"]) {
     } finally { await context.close(); }
   };
   const rows = (name) => (page) => table(page, name).locator("tbody tr").first().waitFor();
-  const detail = async (page) => { await page.locator("svg.chart path").first().waitFor(); await charts(page, 1); };
+  const detail = async (page) => { await page.locator("svg.chart path").first().waitFor(); await charts(page, 2); };
 
   test(`the skip link leads past the header in ${theme}`, () => at("/slo", rows("Service level objectives"), async (page) => {
     await press(page, "Tab");

@@ -21,7 +21,7 @@ const seen = (selector) => (page) => page.locator(selector).first().waitFor();
 const charts = (size) => (page) => page.waitForFunction((wanted) => document.querySelectorAll(".u-wrap canvas").length >= wanted, size);
 const verdict = (state) => async (page) => {
   await seen(`.banner .chip[data-state=${state}]`)(page);
-  if (state !== "NO_DATA") await charts(1)(page);
+  if (state !== "NO_DATA") await charts(state === "INHERITED" ? 1 : 2)(page);
   // What an INHERITED one shows first is its total time, of which no distribution is kept.
   if (state !== "NO_DATA" && state !== "INHERITED") await seen("svg.chart path")(page);
 };

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { stepOf } from "../../app/charts/reading";
 import { statistic } from "../../app/core/format";
 import type { Deployment, Exemplar, Finding, Verdict } from "../../app/core/types";
+import { cutoverLines, cutoverSql } from "../../app/deployment/cutover";
 import { pairsOf } from "../../app/deployment/pairs";
 import { withGaps } from "../../app/deployment/shares";
 import { LANES_MAX, MARKS_MAX, moved, timelineOf } from "../../app/deployment/timeline";
@@ -95,4 +96,16 @@ test("charts are read point by point, and left by Escape", () => {
 
 test("statistics of any size stay readable", () => {
   assert.deepEqual([13.18, 0.00042, -2.5, 0, 9.595917030960493e35, 1.0421e-36, -3.2e7, null, NaN].map(statistic), ["13.2", "0.00042", "−2.5", "0", "9.6·10³⁵", "1.0·10⁻³⁶", "−3.2·10⁷", "—", "—"]);
+});
+
+test("the cut-over is asked for in SQL that names nothing but text, and drawn with gaps where a version was silent", () => {
+  const one = { ...deployed("o'hara", "v2", 0, 1_700_000_000_000), previous_version: "v1" };
+  const sql = cutoverSql(one, "GET '; DROP") ?? "";
+  for (const part of ["service = 'o''hara'", "operation = 'GET ''; DROP'", "version IN ('v1', 'v2')", "window_start_unix_nano >= 1699996400000000000", "window_start_unix_nano < 1700007200000000000"]) assert.ok(sql.includes(part), part);
+  assert.equal(cutoverSql({ ...one, previous_version: null }, "x"), null);
+  const columns = ["version", "at", "p95_ns", "p50_ns"].map((name) => ({ name, type: "" }));
+  const rows = [["v2", "120000000000", "9000000", "5000000"], ["v1", "60000000000", "7000000", null], ["v1", "120000000000", "7500000", "4000000"]];
+  const { times, lines } = cutoverLines({ columns, rows, row_count: 3, truncated: false, elapsed_ms: 1 }, one);
+  assert.deepEqual(times, [60, 120]);
+  assert.deepEqual(lines.map((line) => [line.label, line.values]), [["v1 p50", [null, 4]], ["v1 p95", [7, 7.5]], ["v2 p50", [null, 5]], ["v2 p95", [null, 9]]]);
 });
