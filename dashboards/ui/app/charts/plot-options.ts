@@ -31,28 +31,42 @@ export interface Drawing {
 /** A range longer than this has dates on its axis, not only times. */
 const DATES_FROM_S = 129_600;
 
-export function options(target: HTMLElement, drawing: Drawing, moved: (index: number | null) => void): uPlot.Options {
-  const { times, lines, levels, marks, format, low, height } = drawing;
+/** The data as uPlot takes them. */
+export function dataOf({ times, lines }: Drawing): uPlot.AlignedData {
+  return [times, ...lines.map((line) => line.values)];
+}
+
+/** What must be the same for a chart to take new data instead of being made anew. */
+export function shapeOf({ lines, height }: Drawing): string {
+  return JSON.stringify([height, ...lines.map(({ label, colour, dash, fill }) => [label, colour, dash, fill])]);
+}
+
+/** `drawing` is asked at each draw: data, levels and marks may change while the shape stays. */
+export function options(target: HTMLElement, drawing: () => Drawing, moved: (index: number | null) => void): uPlot.Options {
+  const { lines, height } = drawing();
   const style = getComputedStyle(target);
   const ink = (variable: string): string => style.getPropertyValue(variable).trim();
   const axis = { stroke: ink("--muted"), grid: { stroke: ink("--grid"), width: 1 }, ticks: { show: false }, font: "11px system-ui, 'DejaVu Sans', sans-serif" };
-  const dates = (times[times.length - 1] ?? 0) - (times[0] ?? 0) > DATES_FROM_S;
-  const values = levels.map((one) => one.value);
+  const dates = (): boolean => { const { times } = drawing(); return (times[times.length - 1] ?? 0) - (times[0] ?? 0) > DATES_FROM_S; };
   return {
     width: target.clientWidth, height, legend: { show: false }, tzDate: (at) => new Date(at * 1000 + new Date(at * 1000).getTimezoneOffset() * 60_000),
     cursor: { sync: { key: "page" }, drag: { x: true, y: false, setScale: false }, points: { size: 6 } },
-    scales: { y: { range: (_, least, most) => bounds(Math.min(least, low ?? least, ...values), Math.max(most, ...values), low !== undefined) } },
+    scales: { y: { range: (_, least, most) => {
+      const { levels, low } = drawing();
+      const values = levels.map((one) => one.value);
+      return bounds(Math.min(least, low ?? least, ...values), Math.max(most, ...values), low !== undefined);
+    } } },
     axes: [
-      { ...axis, size: 26, values: (_, splits) => splits.map((at) => (dates ? dateTime(at * 1000).slice(5, 16) : clock(at * 1000).slice(0, 5))), space: dates ? 90 : 60 },
-      { ...axis, size: 58, values: (_, splits) => splits.map((value) => format(value)), space: 32 },
+      { ...axis, size: 26, values: (_, splits) => splits.map((at) => (dates() ? dateTime(at * 1000).slice(5, 16) : clock(at * 1000).slice(0, 5))), space: () => (dates() ? 90 : 60) },
+      { ...axis, size: 58, values: (_, splits) => splits.map((value) => drawing().format(value)), space: 32 },
     ],
     series: [{}, ...lines.map((line): uPlot.Series => ({
       label: line.label, stroke: ink(line.colour), width: 1.5, dash: line.dash ?? [], spanGaps: false,
-      points: { show: times.length < 3, size: 5, fill: ink(line.colour) },
+      points: { show: () => drawing().times.length < 3, size: 5, fill: ink(line.colour) },
       ...(line.fill ? { fill: ink(line.fill.colour), fillTo: line.fill.to } : {}),
     }))],
     hooks: {
-      draw: [(chart) => { drawLevels(chart, levels.map((one) => ({ ...one, colour: ink(one.colour) }))); drawMarks(chart, marks, ink("--text")); }],
+      draw: [(chart) => { drawLevels(chart, drawing().levels.map((one) => ({ ...one, colour: ink(one.colour) }))); drawMarks(chart, drawing().marks, ink("--text")); }],
       setCursor: [(chart) => moved(chart.cursor.idx ?? null)],
       setSelect: [(chart) => { if (chart.select.width > 4) choose(chart); }],
     },

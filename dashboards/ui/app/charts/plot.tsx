@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import type uPlot from "uplot";
 import { dark } from "../core/theme";
 import { dateTime } from "../core/time";
-import { type Drawing, type Line, type Mark, options } from "./plot-options";
+import { type Drawing, type Line, type Mark, dataOf, options, shapeOf } from "./plot-options";
 import { stepOf } from "./reading";
 
 interface Props {
@@ -27,6 +27,9 @@ export function Plot({ name, times, lines, levels = NONE, marks = NONE, format, 
   const [at, setAt] = useState<number | null>(null);
   const [problem, setProblem] = useState("");
   const isDark = dark.value;
+  const drawing: Drawing = { times, lines, levels, marks, format, low, height };
+  const latest = useRef(drawing);
+  latest.current = drawing;
   useEffect(() => {
     const element = box.current;
     if (!element) return undefined;
@@ -34,11 +37,13 @@ export function Plot({ name, times, lines, levels = NONE, marks = NONE, format, 
     const watch = new ResizeObserver(() => chart.current?.setSize({ width: element.clientWidth, height }));
     void import("uplot").then(({ default: Chart }) => {
       if (!wanted) return;
-      chart.current = new Chart(options(element, { times, lines, levels, marks, format, low, height }, setAt), [times, ...lines.map((line) => line.values)], element);
+      chart.current = new Chart(options(element, () => latest.current, setAt), dataOf(latest.current), element);
       watch.observe(element);
     }, () => setProblem("The chart did not load; reload the page."));
     return () => { wanted = false; watch.disconnect(); chart.current?.destroy(); chart.current = null; };
-  }, [times, lines, marks, isDark, height]);
+  }, [shapeOf(drawing), isDark]);
+  // New data of the same shape go into the chart that is there: it does not flicker, and a reading stays.
+  useEffect(() => { chart.current?.setData(dataOf(latest.current)); }, [times, lines, marks]);
   const onKey = (event: KeyboardEvent): void => {
     const next = stepOf(event.key, at, times.length);
     const plot = chart.current;

@@ -16,7 +16,7 @@ export function OverTime({ deployment, operation }: { deployment: Deployment; op
   return (
     <>
       <Panel load={load} rows={6}>{(data) => <Drawn data={data} deployment={deployment} operation={operation} />}</Panel>
-      <a href={href("/sql", { q: sql })}>Open in SQL</a>
+      <a href={href("/sql", { q: sql })}>Open this chart in SQL</a>
     </>
   );
 }
