@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::Arc;
 
-use daytwo_query::trace::{SpanResource, TraceSpan, critical_path, stitch};
+use daytwo_query::trace::{SpanResource, TraceSpan, Weight, critical_path, stitch};
 use daytwo_query::{SpanId, TraceId};
 use serde_json::Value;
 
@@ -45,6 +45,7 @@ fn span(value: &Value, processes: &Value) -> Option<TraceSpan> {
         has_events: false,
         has_links: false,
         received_ns: 0,
+        weight: Weight::default(),
     })
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Quantiles come from log-scale histograms with at most 1 % relative error and are never averaged.
 
-use crate::measure::{CellKey, CellValue, SliCells};
+use crate::measure::{CellKey, CellValue, LogHistogram, SliCells};
 use crate::trace::kind;
 use daytwo_storage::UnixNanos;
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,9 +23,9 @@ pub struct ServiceSli {
     pub service: String,
     /// Environment, empty when missing.
     pub environment: String,
-    /// Calls per second over the window.
+    /// Calls per second over the window; a sampled call counts as often as it stands for.
     pub rate_per_s: f64,
-    /// Failed share of the calls; `None` without calls.
+    /// Failed share of the calls, weighed like these; `None` without calls.
     pub errors_fraction: Option<f64>,
     /// Median, `None` without calls.
     pub p50_ms: Option<f64>,
@@ -33,7 +33,7 @@ pub struct ServiceSli {
     pub p95_ms: Option<f64>,
     /// 99th percentile.
     pub p99_ms: Option<f64>,
-    /// Calls.
+    /// Calls as they came.
     pub spans: u64,
     /// Distinct operations.
     pub operations: u64,
@@ -50,9 +50,9 @@ pub struct OperationSli {
     pub operation: String,
     /// OTLP kind name.
     pub kind: &'static str,
-    /// Spans.
+    /// Spans as they came.
     pub calls: u64,
-    /// Spans per second over the window.
+    /// Spans per second over the window; a sampled one counts as often as it stands for.
     pub rate_per_s: f64,
     /// Failed share.
     pub errors_fraction: Option<f64>,
@@ -99,14 +99,17 @@ fn seconds(window: TimeWindow) -> f64 {
     window.to.since(window.from).as_secs_f64().max(1e-9)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
-fn fraction(part: u64, whole: u64) -> Option<f64> {
-    (whole > 0).then(|| part as f64 / whole as f64)
+fn errors_fraction(value: &CellValue) -> Option<f64> {
+    (value.calls > 0).then(|| value.adjusted_errors() / value.adjusted_calls())
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
-fn rate(calls: u64, window: TimeWindow) -> f64 {
-    calls as f64 / seconds(window)
+fn rate(value: &CellValue, window: TimeWindow) -> f64 {
+    value.adjusted_calls() / seconds(window)
+}
+
+/// Quantiles of nanoseconds in milliseconds.
+fn quantiles_ms<const N: usize>(values: &LogHistogram<u64>, quantiles: [f64; N]) -> [Option<f64>; N] {
+    quantiles.map(|quantile| values.quantile_ms(quantile))
 }
 
 fn matches(environment: Option<&str>, key: &CellKey) -> bool {
@@ -134,18 +137,21 @@ pub fn services(cells: &SliCells, window: TimeWindow, environment: Option<&str>)
             sum.value.merge(value);
         }
     }
-    let row = |((service, environment), sum): ((String, String), Sum)| ServiceSli {
-        service,
-        environment,
-        rate_per_s: rate(sum.value.calls, window),
-        errors_fraction: fraction(sum.value.errors, sum.value.calls),
-        p50_ms: sum.value.total.quantile_ms(0.5),
-        p95_ms: sum.value.total.quantile_ms(0.95),
-        p99_ms: sum.value.total.quantile_ms(0.99),
-        spans: sum.value.calls,
-        operations: sum.operations.len() as u64,
-        versions: sum.versions.into_iter().collect(),
-        last_seen_unix_nano: sum.last,
+    let row = |((service, environment), sum): ((String, String), Sum)| {
+        let [p50_ms, p95_ms, p99_ms] = quantiles_ms(&sum.value.weighed_total(), [0.5, 0.95, 0.99]);
+        ServiceSli {
+            service,
+            environment,
+            rate_per_s: rate(&sum.value, window),
+            errors_fraction: errors_fraction(&sum.value),
+            p50_ms,
+            p95_ms,
+            p99_ms,
+            spans: sum.value.calls,
+            operations: sum.operations.len() as u64,
+            versions: sum.versions.into_iter().collect(),
+            last_seen_unix_nano: sum.last,
+        }
     };
     sums.into_iter().map(row).collect()
 }
@@ -157,17 +163,21 @@ pub fn operations(cells: &SliCells, window: TimeWindow, service: &str, environme
     for (key, _, value) in cells.iter(window).filter(|(key, ..)| wanted(key)) {
         sums.entry((key.operation.to_string(), key.kind)).or_default().merge(value);
     }
-    let row = |((operation, kind), value): ((String, i32), CellValue)| OperationSli {
-        operation,
-        kind: kind::name(kind),
-        calls: value.calls,
-        rate_per_s: rate(value.calls, window),
-        errors_fraction: fraction(value.errors, value.calls),
-        p50_ms: value.total.quantile_ms(0.5),
-        p95_ms: value.total.quantile_ms(0.95),
-        p99_ms: value.total.quantile_ms(0.99),
-        self_p50_ms: value.own.quantile_ms(0.5),
-        self_p95_ms: value.own.quantile_ms(0.95),
+    let row = |((operation, kind), value): ((String, i32), CellValue)| {
+        let [p50_ms, p95_ms, p99_ms] = quantiles_ms(&value.weighed_total(), [0.5, 0.95, 0.99]);
+        let [self_p50_ms, self_p95_ms] = quantiles_ms(&value.weighed_own(), [0.5, 0.95]);
+        OperationSli {
+            operation,
+            kind: kind::name(kind),
+            calls: value.calls,
+            rate_per_s: rate(&value, window),
+            errors_fraction: errors_fraction(&value),
+            p50_ms,
+            p95_ms,
+            p99_ms,
+            self_p50_ms,
+            self_p95_ms,
+        }
     };
     sums.into_iter().map(row).collect()
 }

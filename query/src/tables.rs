@@ -1,6 +1,6 @@
 //! The tables that the correlation engine fills: their columns, written once, and the seam they come through.
 //!
-//! Times are `BIGINT` nanoseconds since the Unix epoch, like those of `spans`. `latency` and `self_time` hold
+//! Times are `BIGINT` nanoseconds since the Unix epoch, like those of `spans`. `latency`, `self_time` and `edge_gap` hold
 //! histograms in HDR V2 form, which `hdr_merge` and `hdr_quantile` read.
 
 use std::sync::{Arc, LazyLock};
@@ -104,6 +104,18 @@ pub fn slis_schema() -> SchemaRef {
             may("p99_ns", Int64),
             may("self_p50_ns", Int64),
             may("self_p95_ns", Int64),
+            // Who answered a call; empty when nobody did, and for other kinds.
+            must("peer", Utf8),
+            // Client less server duration of answered calls.
+            may("edge_gap", Binary),
+            may("edge_gap_p50_ns", Int64),
+            may("edge_gap_p95_ns", Int64),
+            // Sampled spans as often as they stand for; histograms and quantiles count like this, too.
+            must("spans_adjusted", Float64),
+            must("errors_adjusted", Float64),
+            must("own_errors_adjusted", Float64),
+            // JSON text: the slowest traces, and the slowest that failed.
+            must("exemplars", Utf8),
         ]))
     });
     once(&SCHEMA)

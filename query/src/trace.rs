@@ -16,12 +16,14 @@ mod self_time;
 mod stitch;
 #[cfg(test)]
 pub(crate) mod testing;
+mod weight;
 
 pub use critical_path::{CriticalSegment, critical_path};
 pub(crate) use extract::EXTRACTED_COLUMNS;
 pub use extract::{ResourceCache, extract_spans};
 pub(crate) use stitch::same_span;
 pub use stitch::stitch;
+pub use weight::Weight;
 
 /// OTLP span kinds that the engine tells apart.
 pub mod kind {
@@ -92,6 +94,8 @@ pub struct TraceSpan {
     pub has_links: bool,
     /// When this server received it, nanoseconds since the Unix epoch.
     pub received_ns: i64,
+    /// For how many spans it stands.
+    pub weight: Weight,
 }
 
 impl TraceSpan {

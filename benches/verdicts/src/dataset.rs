@@ -11,7 +11,7 @@ use std::sync::Arc;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type};
-use daytwo_query::trace::{SpanResource, TraceSpan, kind};
+use daytwo_query::trace::{SpanResource, TraceSpan, Weight, kind};
 use daytwo_query::{SpanId, TraceId};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
@@ -175,6 +175,7 @@ fn read_batch(
             has_events: false,
             has_links: false,
             received_ns: start_ns,
+            weight: Weight::default(),
         });
     }
     Ok(())

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use daytwo_query::measure::TraceRecord;
-use daytwo_query::trace::{SpanResource, TraceSpan, kind};
+use daytwo_query::trace::{SpanResource, TraceSpan, Weight, kind};
 use daytwo_query::{SpanId, TraceId};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
@@ -130,6 +130,7 @@ impl Builder {
             has_events: false,
             has_links: false,
             received_ns: start,
+            weight: Weight::default(),
         });
         number
     }

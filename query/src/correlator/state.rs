@@ -192,7 +192,7 @@ impl State {
         if let Some((record, mut entries)) = measure_trace(&stitch(closed.spans)) {
             if closed.fragment {
                 // Children may be missing, so what looks like self time is not.
-                entries.iter_mut().for_each(|entry| entry.self_ns = None);
+                entries.iter_mut().for_each(|entry| (entry.self_ns, entry.gap_ns) = (None, None));
             }
             self.change_cells(&entries, record.trace_id, true);
             if !closed.fragment {
@@ -253,6 +253,7 @@ impl State {
                         operation: &entry.key.operation,
                         version: &entry.key.version,
                         trace_id: Some(trace_id),
+                        weight: entry.weight,
                     };
                     counter.change(&event, add);
                 }

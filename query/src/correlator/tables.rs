@@ -1,25 +1,18 @@
 //! The engine's tables for SQL: the same facts as the HTTP API's, as rows.
 
+mod slis;
+
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, BinaryArray, BooleanArray, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray,
-};
+use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::SchemaRef;
-use daytwo_storage::UnixNanos;
-use hdrhistogram::Histogram;
-use hdrhistogram::serialization::{Serializer, V2Serializer};
 use serde_json::{Value, json};
 
 use super::Correlator;
 use crate::deployment::{Deployment, DeploymentFilter, Note};
-use crate::measure::{CellKey, CellValue, LogHistogram, Slot};
 use crate::slo::{Severity, SloReport};
 use crate::verdict::{Finding, QuantilesMs, Verdict};
-use crate::{EngineTable, EngineTables, QueryError, Result, TimeWindow};
-
-/// Significant digits of the histograms handed out: 0.1 %, finer than the cells themselves.
-const HDR_DIGITS: u8 = 3;
+use crate::{EngineTable, EngineTables, QueryError, Result};
 
 impl EngineTables for Correlator {
     fn table(&self, table: EngineTable) -> Result<RecordBatch> {
@@ -66,32 +59,7 @@ fn some_reals<T>(rows: &[T], of: impl Fn(&T) -> Option<f64>) -> ArrayRef {
     Arc::new(Float64Array::from_iter(rows.iter().map(of)))
 }
 
-/// A cell as a row: its histograms already in HDR V2 form.
-struct CellRow {
-    slot: Slot,
-    key: CellKey,
-    spans: u64,
-    errors: u64,
-    own_errors: u64,
-    latency: Vec<u8>,
-    self_time: Vec<u8>,
-    quantiles: [Option<i64>; 5],
-}
-
 impl Correlator {
-    fn sli_columns(&self) -> Result<Vec<ArrayRef>> {
-        let ever = TimeWindow { from: UnixNanos(0), to: UnixNanos(i64::MAX) };
-        let mut cells: Vec<(CellKey, Slot, CellValue)> = {
-            let state = self.state();
-            state.cells.iter(ever).map(|(key, slot, value)| (key.clone(), slot, value.clone())).collect()
-        };
-        cells.sort_by(|left, right| (left.1.from_unix_nano, &left.0).cmp(&(right.1.from_unix_nano, &right.0)));
-        let mut serializer = V2Serializer::new();
-        let rows: Vec<CellRow> =
-            cells.into_iter().map(|cell| cell_row(cell, &mut serializer)).collect::<Result<_>>()?;
-        Ok(cell_columns(&rows))
-    }
-
     fn deployment_columns(&self) -> Vec<ArrayRef> {
         let rows = self.deployments(&DeploymentFilter::default());
         vec![
@@ -116,71 +84,6 @@ impl Correlator {
             some_numbers(&rows, |row| row.declared.as_ref().map(|declared| declared.at.0)),
         ]
     }
-}
-
-fn cell_row((key, slot, value): (CellKey, Slot, CellValue), serializer: &mut V2Serializer) -> Result<CellRow> {
-    #[expect(clippy::cast_possible_truncation, reason = "nanoseconds below 2^63")]
-    let at = |histogram: &LogHistogram, q: f64| histogram.quantile(q).map(|ns| ns.round() as i64);
-    Ok(CellRow {
-        quantiles: [
-            at(&value.total, 0.5),
-            at(&value.total, 0.95),
-            at(&value.total, 0.99),
-            at(&value.own, 0.5),
-            at(&value.own, 0.95),
-        ],
-        latency: hdr(&value.total, serializer)?,
-        self_time: hdr(&value.own, serializer)?,
-        slot,
-        key,
-        spans: value.calls,
-        errors: value.errors,
-        own_errors: value.own_errors,
-    })
-}
-
-/// The histogram in HDR V2 form, each bucket at its middle.
-fn hdr(histogram: &LogHistogram, serializer: &mut V2Serializer) -> Result<Vec<u8>> {
-    let failed = |error: &dyn std::fmt::Display| QueryError::internal(format!("cannot hand out a histogram: {error}"));
-    let mut counters = Histogram::<u64>::new_with_bounds(1, 2, HDR_DIGITS).map_err(|error| failed(&error))?;
-    counters.auto(true);
-    counters.record_n(0, histogram.zeros()).map_err(|error| failed(&error))?;
-    for (bucket, count) in histogram.buckets() {
-        let middle = (histogram.lower_bound(*bucket) * histogram.lower_bound(bucket.saturating_add(1))).sqrt();
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive nanoseconds below 2^64")]
-        let value = middle.round() as u64;
-        counters.record_n(value, u64::from(*count)).map_err(|error| failed(&error))?;
-    }
-    let mut bytes = Vec::new();
-    serializer.serialize(&counters, &mut bytes).map_err(|error| failed(&error))?;
-    Ok(bytes)
-}
-
-fn cell_columns(rows: &[CellRow]) -> Vec<ArrayRef> {
-    let quantile = |at: usize| some_numbers(rows, move |row| row.quantiles.get(at).copied().flatten());
-    let width_s = |row: &CellRow| row.slot.width_ns / 1_000_000_000;
-    #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
-    let rate = |row: &CellRow| row.spans as f64 / width_s(row).max(1) as f64;
-    vec![
-        numbers(rows, |row| row.slot.from_unix_nano),
-        numbers(rows, width_s),
-        texts(rows, |row| row.key.environment.to_string()),
-        texts(rows, |row| row.key.service.to_string()),
-        texts(rows, |row| row.key.version.to_string()),
-        texts(rows, |row| row.key.operation.to_string()),
-        Arc::new(Int32Array::from_iter_values(rows.iter().map(|row| row.key.kind))),
-        numbers(rows, |row| whole(row.spans)),
-        numbers(rows, |row| whole(row.errors)),
-        numbers(rows, |row| whole(row.own_errors)),
-        reals(rows, rate),
-        Arc::new(BinaryArray::from_iter_values(rows.iter().map(|row| &row.latency))),
-        Arc::new(BinaryArray::from_iter_values(rows.iter().map(|row| &row.self_time))),
-        quantile(0),
-        quantile(1),
-        quantile(2),
-        quantile(3),
-        quantile(4),
-    ]
 }
 
 fn slo_columns(rows: &[SloReport]) -> Vec<ArrayRef> {

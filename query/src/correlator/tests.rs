@@ -36,6 +36,8 @@ struct Sent {
     start: i64,
     duration: i64,
     error: bool,
+    /// Its trace state.
+    state: &'static str,
 }
 
 fn batch(received: i64, spans: &[Sent]) -> SpanBatch {
@@ -55,7 +57,7 @@ fn batch(received: i64, spans: &[Sent]) -> SpanBatch {
             trace_id: TraceId::from_bytes(&trace).unwrap(),
             span_id: id(span.id),
             parent_span_id: span.parent.map(id),
-            trace_state: "".into(),
+            trace_state: span.state.into(),
             flags: 0,
             name: Cow::Borrowed(&span.name),
             kind: span.kind,
@@ -77,7 +79,7 @@ fn batch(received: i64, spans: &[Sent]) -> SpanBatch {
 
 fn server(trace: u64, service: &'static str, version: &'static str, start: i64, duration: i64) -> Sent {
     let name = "GET /".to_owned();
-    Sent { trace, id: 1, parent: None, service, version, name, kind: 2, start, duration, error: false }
+    Sent { trace, id: 1, parent: None, service, version, name, kind: 2, start, duration, error: false, state: "" }
 }
 
 /// A call from `shop` to `pay` and what `pay` does.

@@ -1,17 +1,19 @@
 //! [`SliCells`]: counts and latency per 10 s of every operation, kept for a bounded time in bounded memory.
 
+mod exemplars;
 mod kept;
+mod value;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use daytwo_storage::UnixNanos;
 
-use super::LogHistogram;
 use crate::hash::HashMap;
 use crate::sli::TimeWindow;
+pub use exemplars::Exemplar;
 pub(crate) use kept::KeptHour;
+pub use value::{CellEntry, CellKey, CellValue, Slot};
 
 /// Width of a fresh cell.
 pub(crate) const FINE: Duration = Duration::from_secs(10);
@@ -19,81 +21,8 @@ pub(crate) const FINE: Duration = Duration::from_secs(10);
 pub(crate) const COARSE: Duration = Duration::from_secs(300);
 /// Fresh cells are kept this long.
 const FINE_KEPT: Duration = Duration::from_secs(2 * 3600);
-/// Scale of rolled-up histograms: 1.1 % wide, so 0.55 % off at most.
-const COARSE_SCALE: u32 = 6;
 /// Name of the operation that takes what is over the limit.
 const OVERFLOW: &str = "~other";
-
-/// What a cell is about.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct CellKey {
-    /// Environment, empty when missing.
-    pub environment: Arc<str>,
-    /// Service name.
-    pub service: Arc<str>,
-    /// Version, empty when missing.
-    pub version: Arc<str>,
-    /// Span name.
-    pub operation: Arc<str>,
-    /// OTLP kind.
-    pub kind: i32,
-}
-
-/// What a cell holds.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct CellValue {
-    /// Spans.
-    pub calls: u64,
-    /// Failed spans.
-    pub errors: u64,
-    /// Failed spans without a failed child.
-    pub own_errors: u64,
-    /// Durations in nanoseconds.
-    pub total: LogHistogram,
-    /// Self times in nanoseconds.
-    pub own: LogHistogram,
-}
-
-impl CellValue {
-    /// Adds another cell.
-    pub fn merge(&mut self, other: &Self) {
-        self.calls = self.calls.saturating_add(other.calls);
-        self.errors = self.errors.saturating_add(other.errors);
-        self.own_errors = self.own_errors.saturating_add(other.own_errors);
-        self.total.merge(&other.total);
-        self.own.merge(&other.own);
-    }
-
-    fn bytes(&self) -> usize {
-        size_of::<Self>() + self.total.memory_bytes() + self.own.memory_bytes()
-    }
-}
-
-/// Where a cell lies in time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Slot {
-    /// Its start.
-    pub from_unix_nano: i64,
-    /// Its width.
-    pub width_ns: i64,
-}
-
-/// One span's share of a cell.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CellEntry {
-    /// Which cell.
-    pub key: CellKey,
-    /// When the span started.
-    pub at: UnixNanos,
-    /// Its duration.
-    pub duration_ns: i64,
-    /// Its self time; unknown (not counted) for spans that came after their trace was closed for good.
-    pub self_ns: Option<i64>,
-    /// Whether it failed.
-    pub error: bool,
-    /// Whether it failed and none of its children did.
-    pub own_error: bool,
-}
 
 /// Start of the slot of this width that holds `at`.
 pub(crate) fn slot_start(at: UnixNanos, width: Duration) -> i64 {
@@ -138,28 +67,14 @@ impl SliCells {
     pub fn add(&mut self, entry: &CellEntry) {
         let key = self.admitted(&entry.key);
         let series = self.series.entry(key).or_default();
-        let cell = cell_at(series, entry.at, &mut self.changed);
-        cell.calls = cell.calls.saturating_add(1);
-        cell.errors = cell.errors.saturating_add(u64::from(entry.error));
-        cell.own_errors = cell.own_errors.saturating_add(u64::from(entry.own_error));
-        cell.total.record(entry.duration_ns);
-        if let Some(own) = entry.self_ns {
-            cell.own.record(own);
-        }
+        cell_at(series, entry.at, &mut self.changed).add(entry);
     }
 
     /// Takes out a span that was added before.
     pub fn remove(&mut self, entry: &CellEntry) {
         let key = self.counted_under(&entry.key);
         let Some(series) = self.series.get_mut(&key) else { return };
-        let cell = cell_at(series, entry.at, &mut self.changed);
-        cell.calls = cell.calls.saturating_sub(1);
-        cell.errors = cell.errors.saturating_sub(u64::from(entry.error));
-        cell.own_errors = cell.own_errors.saturating_sub(u64::from(entry.own_error));
-        cell.total.unrecord(entry.duration_ns);
-        if let Some(own) = entry.self_ns {
-            cell.own.unrecord(own);
-        }
+        cell_at(series, entry.at, &mut self.changed).remove(entry);
     }
 
     /// The key itself while there is room, else one that collects the overflow.
@@ -168,7 +83,7 @@ impl SliCells {
             return key.clone();
         }
         self.overflowed = self.overflowed.saturating_add(1);
-        let other = CellKey { operation: OVERFLOW.into(), ..key.clone() };
+        let other = CellKey { operation: OVERFLOW.into(), peer: "".into(), ..key.clone() };
         if self.series.contains_key(&other) || self.series.len() < self.series_max.saturating_mul(2) {
             return other;
         }
@@ -180,7 +95,7 @@ impl SliCells {
         if self.series.contains_key(key) {
             return key.clone();
         }
-        let other = CellKey { operation: OVERFLOW.into(), ..key.clone() };
+        let other = CellKey { operation: OVERFLOW.into(), peer: "".into(), ..key.clone() };
         if self.series.contains_key(&other) {
             return other;
         }
@@ -197,9 +112,7 @@ impl SliCells {
                 let coarse_start = slot_start(UnixNanos(start), COARSE);
                 self.changed.insert(kept::hour_of(coarse_start));
                 let coarse = series.coarse.entry(coarse_start).or_default();
-                coarse.total.downscale(COARSE_SCALE);
-                coarse.own.downscale(COARSE_SCALE);
-                coarse.merge(&value);
+                coarse.merge_coarsely(&value);
             }
             series.coarse = series.coarse.split_off(&coarse_from);
         }

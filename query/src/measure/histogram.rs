@@ -46,45 +46,100 @@ fn bucket_of(value: u64) -> i16 {
     octave * 128 + i16::from(first) + i16::from(next)
 }
 
+/// What a bucket counts with. Four bytes hold the spans of a bucket; weights are sums of fixed-point numbers and need eight.
+pub trait Count: Copy + Ord + std::fmt::Debug + Default {
+    /// The number; as much of it as there is room for.
+    fn of(number: u64) -> Self;
+    /// As a number.
+    fn get(self) -> u64;
+}
+
+impl Count for u32 {
+    fn of(number: u64) -> Self {
+        Self::try_from(number).unwrap_or(Self::MAX)
+    }
+
+    fn get(self) -> u64 {
+        u64::from(self)
+    }
+}
+
+impl Count for u64 {
+    fn of(number: u64) -> Self {
+        number
+    }
+
+    fn get(self) -> u64 {
+        self
+    }
+}
+
+fn sum<C: Count>(one: C, other: u64) -> C {
+    C::of(one.get().saturating_add(other))
+}
+
 /// Counts of non-negative integers (nanoseconds) on a logarithmic grid; zeros apart.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LogHistogram {
+pub struct LogHistogram<C: Count = u32> {
     /// Bucket and count, ascending, counts above zero.
-    buckets: Vec<(i16, u32)>,
+    buckets: Vec<(i16, C)>,
     zeros: u64,
     count: u64,
     /// How many bits of scale 7 were cut.
     cut: u8,
 }
 
-impl LogHistogram {
+impl<C: Count> LogHistogram<C> {
     /// Adds one value; negative ones count as zero.
     pub fn record(&mut self, value: i64) {
-        self.count = self.count.saturating_add(1);
+        self.record_many(value, 1);
+    }
+
+    /// Adds a value so many times.
+    pub fn record_many(&mut self, value: i64, times: u64) {
+        if times == 0 {
+            return;
+        }
+        self.count = self.count.saturating_add(times);
         match self.position(value) {
-            None => self.zeros = self.zeros.saturating_add(1),
+            None => self.zeros = self.zeros.saturating_add(times),
             Some((bucket, Ok(at))) => {
                 if let Some(slot) = self.buckets.get_mut(at) {
-                    *slot = (bucket, slot.1.saturating_add(1));
+                    *slot = (bucket, sum(slot.1, times));
                 }
             }
-            Some((bucket, Err(at))) => self.buckets.insert(at, (bucket, 1)),
+            Some((bucket, Err(at))) => self.buckets.insert(at, (bucket, C::of(times))),
         }
     }
 
     /// Takes out one value that was added before.
     pub fn unrecord(&mut self, value: i64) {
+        self.unrecord_many(value, 1);
+    }
+
+    /// Takes out a value that was added at least so many times.
+    pub fn unrecord_many(&mut self, value: i64, times: u64) {
         match self.position(value) {
-            None => self.zeros = self.zeros.saturating_sub(1),
+            None => self.zeros = self.zeros.saturating_sub(times),
             Some((bucket, Ok(at))) => match self.buckets.get_mut(at) {
-                Some(slot) if slot.1 > 1 => *slot = (bucket, slot.1 - 1),
+                Some(slot) if slot.1.get() > times => *slot = (bucket, C::of(slot.1.get().saturating_sub(times))),
                 _ => {
                     self.buckets.remove(at);
                 }
             },
             Some((_, Err(_))) => return,
         }
-        self.count = self.count.saturating_sub(1);
+        self.count = self.count.saturating_sub(times);
+    }
+
+    /// Every value so many times.
+    pub fn times(&self, times: u64) -> LogHistogram<u64> {
+        LogHistogram {
+            buckets: self.buckets.iter().map(|(bucket, count)| (*bucket, count.get().saturating_mul(times))).collect(),
+            zeros: self.zeros.saturating_mul(times),
+            count: self.count.saturating_mul(times),
+            cut: self.cut,
+        }
     }
 
     fn position(&self, value: i64) -> Option<(i16, Result<usize, usize>)> {
@@ -136,7 +191,7 @@ impl LogHistogram {
     }
 
     /// Buckets above zero, ascending, with their counts; indices are of [`LogHistogram::scale`].
-    pub fn buckets(&self) -> &[(i16, u32)] {
+    pub fn buckets(&self) -> &[(i16, C)] {
         &self.buckets
     }
 
@@ -168,7 +223,7 @@ impl LogHistogram {
         }
         let middle = 0.5 / f64::from(1_u32 << self.scale());
         for (bucket, count) in &self.buckets {
-            seen = seen.saturating_add(u64::from(*count));
+            seen = seen.saturating_add(count.get());
             if rank <= seen {
                 return Some((f64::from(*bucket) / f64::from(1_u32 << self.scale()) + middle).exp2());
             }
@@ -192,19 +247,19 @@ impl LogHistogram {
     /// How many values lie in buckets beyond this one.
     pub(crate) fn count_beyond(&self, bucket: i16) -> u64 {
         let from = self.buckets.partition_point(|slot| slot.0 <= bucket);
-        self.buckets.get(from..).unwrap_or_default().iter().map(|slot| u64::from(slot.1)).sum()
+        self.buckets.get(from..).unwrap_or_default().iter().map(|slot| slot.1.get()).sum()
     }
 
     /// Bytes held, roughly.
     pub fn memory_bytes(&self) -> usize {
-        size_of::<Self>() + self.buckets.capacity() * size_of::<(i16, u32)>()
+        size_of::<Self>() + self.buckets.capacity() * size_of::<(i16, C)>()
     }
 }
 
 /// Appends to an ascending list, adding to the last slot when it is the same bucket.
-fn push(slots: &mut Vec<(i16, u32)>, slot: (i16, u32)) {
+fn push<C: Count>(slots: &mut Vec<(i16, C)>, slot: (i16, C)) {
     match slots.last_mut() {
-        Some(last) if last.0 == slot.0 => last.1 = last.1.saturating_add(slot.1),
+        Some(last) if last.0 == slot.0 => last.1 = sum(last.1, slot.1.get()),
         _ => slots.push(slot),
     }
 }

@@ -3,7 +3,7 @@
 //! The trace is the sampling unit of every test, because spans of one trace are not independent.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use daytwo_storage::{TraceId, UnixNanos};
 
@@ -132,7 +132,7 @@ fn is_entry(trace: &StitchedTrace, row: &StitchedSpan) -> bool {
 /// The cell entries of a trace's spans and its record; `None` for a trace without spans.
 pub fn measure_trace(trace: &StitchedTrace) -> Option<(TraceRecord, Vec<CellEntry>)> {
     let root = trace.roots.first().and_then(|row| trace.spans.get(*row))?;
-    let entries = trace.spans.iter().map(cell_entry).collect();
+    let entries = trace.spans.iter().enumerate().map(|(row, span)| cell_entry(trace, row, span)).collect();
     let mut resources: Vec<_> = trace.spans.iter().map(|row| Arc::clone(&row.span.resource)).collect();
     // Most spans share theirs with another: what is the same in memory need not be compared text by text.
     resources.sort_by_key(|resource| Arc::as_ptr(resource).addr());
@@ -168,7 +168,21 @@ fn journey(trace: &StitchedTrace, root: &StitchedSpan) -> String {
     format!("{service}:{}{tail}", root.span.operation)
 }
 
-fn cell_entry(row: &StitchedSpan) -> CellEntry {
+/// The name of a service that is not there.
+static NOBODY: LazyLock<Arc<str>> = LazyLock::new(|| "".into());
+
+/// The service that answered a call; empty when none did.
+fn peer(trace: &StitchedTrace, row: usize, span: &StitchedSpan) -> Arc<str> {
+    if span.gap_ns.is_none() {
+        return Arc::clone(&NOBODY);
+    }
+    let own = &span.span.resource.service;
+    let children = trace.children(row).filter_map(|child| trace.spans.get(child));
+    let mut answers = children.filter(|child| child.span.kind == kind::SERVER && child.span.resource.service != *own);
+    answers.next().map_or_else(|| Arc::clone(&NOBODY), |answer| Arc::clone(&answer.span.resource.service))
+}
+
+fn cell_entry(trace: &StitchedTrace, number: usize, row: &StitchedSpan) -> CellEntry {
     let resource = &row.span.resource;
     CellEntry {
         key: CellKey {
@@ -177,12 +191,16 @@ fn cell_entry(row: &StitchedSpan) -> CellEntry {
             version: Arc::clone(&resource.version),
             operation: Arc::clone(&row.span.operation),
             kind: row.span.kind,
+            peer: peer(trace, number, row),
         },
         at: event_time(row.span.start_ns, row.span.received_ns),
         duration_ns: row.span.duration_ns,
         self_ns: Some(row.self_ns),
+        gap_ns: row.gap_ns,
         error: row.span.is_error(),
         own_error: row.own_error,
+        weight: row.span.weight,
+        trace_id: row.span.trace_id,
     }
 }
 

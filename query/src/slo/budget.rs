@@ -9,6 +9,7 @@ use std::time::Duration;
 use daytwo_storage::{TraceId, UnixNanos};
 
 use crate::measure::{COARSE, FINE, slot_start};
+use crate::trace::Weight;
 
 /// Fine slots are kept this long: enough for the 1 h burn rate at full resolution.
 const FINE_KEPT: Duration = Duration::from_secs(2 * 3600);
@@ -21,11 +22,15 @@ const SHARES_MAX: usize = 512;
 /// Bad traces remembered.
 pub(crate) const BAD_TRACES_MAX: usize = 50;
 
-/// Good and bad events.
+/// Good and bad events as they came, and beside them what sampled ones stand for beyond themselves.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Events {
     pub(crate) good: u64,
     pub(crate) bad: u64,
+    /// Weights of good events less one for each, in the unit of [`Weight`].
+    pub(crate) more_good: u64,
+    /// The same of bad ones.
+    pub(crate) more_bad: u64,
 }
 
 impl Events {
@@ -36,11 +41,44 @@ impl Events {
     pub(crate) fn add(&mut self, other: Self) {
         self.good = self.good.saturating_add(other.good);
         self.bad = self.bad.saturating_add(other.bad);
+        self.more_good = self.more_good.saturating_add(other.more_good);
+        self.more_bad = self.more_bad.saturating_add(other.more_bad);
     }
 
-    fn change(&mut self, good: bool, add: bool) {
-        let count = if good { &mut self.good } else { &mut self.bad };
-        *count = if add { count.saturating_add(1) } else { count.saturating_sub(1) };
+    fn less(self, other: Self) -> Self {
+        Self {
+            good: self.good.saturating_sub(other.good),
+            bad: self.bad.saturating_sub(other.bad),
+            more_good: self.more_good.saturating_sub(other.more_good),
+            more_bad: self.more_bad.saturating_sub(other.more_bad),
+        }
+    }
+
+    /// As many events, of which only those of `other` are bad.
+    pub(crate) fn with_bad_of(self, other: Self) -> Self {
+        let more = self.more_good.saturating_add(self.more_bad);
+        Self {
+            good: self.total().saturating_sub(other.bad),
+            bad: other.bad,
+            more_good: more.saturating_sub(other.more_bad),
+            more_bad: other.more_bad,
+        }
+    }
+
+    /// Bad share of the events, each counted as often as it stands for; `None` without events.
+    #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+    pub(crate) fn bad_share(self) -> Option<f64> {
+        let weighed = |count: u64, more: u64| count as f64 + more as f64 / Weight::ONE as f64;
+        let bad = weighed(self.bad, self.more_bad);
+        (self.total() > 0).then(|| bad / weighed(self.total(), self.more_good.saturating_add(self.more_bad)))
+    }
+
+    fn change(&mut self, event: &Event<'_>, add: bool) {
+        let (count, more) =
+            if event.good { (&mut self.good, &mut self.more_good) } else { (&mut self.bad, &mut self.more_bad) };
+        for (sum, by) in [(count, 1), (more, event.weight.more())] {
+            *sum = if add { sum.saturating_add(by) } else { sum.saturating_sub(by) };
+        }
     }
 }
 
@@ -52,6 +90,7 @@ pub(crate) struct Event<'a> {
     pub(crate) operation: &'a Arc<str>,
     pub(crate) version: &'a Arc<str>,
     pub(crate) trace_id: Option<TraceId>,
+    pub(crate) weight: Weight,
 }
 
 /// Exact counters of one objective.
@@ -66,8 +105,8 @@ pub struct SloCounter {
 impl SloCounter {
     /// Adds an event (`add`) or takes out one that was added.
     pub(crate) fn change(&mut self, event: &Event<'_>, add: bool) {
-        self.fine.entry(slot_start(event.at, FINE)).or_default().change(event.good, add);
-        self.coarse.entry(slot_start(event.at, COARSE)).or_default().change(event.good, add);
+        self.fine.entry(slot_start(event.at, FINE)).or_default().change(event, add);
+        self.coarse.entry(slot_start(event.at, COARSE)).or_default().change(event, add);
         if !event.good {
             self.change_share(event, add);
             self.change_bad_trace(event, add);
@@ -189,8 +228,7 @@ impl Sums {
             let count = self.sums.partition_point(|(start, _)| *start < end);
             count.checked_sub(1).and_then(|last| self.sums.get(last)).map_or(Events::default(), |(_, sum)| *sum)
         };
-        let (until, from) = (before(to.0.saturating_add(1)), before(slot_start(from, self.width)));
-        Events { good: until.good.saturating_sub(from.good), bad: until.bad.saturating_sub(from.bad) }
+        before(to.0.saturating_add(1)).less(before(slot_start(from, self.width)))
     }
 }
 

@@ -113,7 +113,7 @@ mod tests {
     use crate::slo::budget::Events;
 
     fn events(good: u64, bad: u64) -> Tally {
-        [(Events { good, bad }, 1.0)].into_iter().collect()
+        [(Events { good, bad, ..Events::default() }, 1.0)].into_iter().collect()
     }
 
     /// Scenario: known shares of bad events against known targets.

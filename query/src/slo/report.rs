@@ -170,9 +170,9 @@ pub struct SloReport {
     pub window_from: UnixNanos,
     /// When the budget starts anew; `None` for a rolling window.
     pub window_to: Option<UnixNanos>,
-    /// Share of good events, `None` without events.
+    /// Share of good events, a sampled one counted as often as it stands for; `None` without events.
     pub sli: Option<f64>,
-    /// Good events.
+    /// Good events as they came.
     pub good: u64,
     /// Bad events.
     pub bad: u64,

@@ -16,7 +16,6 @@ const LOW_TRAFFIC_ALPHA: f64 = 0.01;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tally(Vec<(Events, f64)>);
 
-#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
 impl Tally {
     /// All events, whatever their weight.
     pub(super) fn sum(&self) -> Events {
@@ -32,17 +31,15 @@ impl Tally {
         (weight > 0.0).then(|| counted().map(|(events, own)| own * of(*events)).sum::<f64>() / weight)
     }
 
-    /// Share of bad events.
+    /// Share of bad events, each counted as often as it stands for.
     pub(super) fn error(&self) -> Option<f64> {
-        self.average(|events| events.bad as f64 / events.total() as f64)
+        self.average(|events| events.bad_share().unwrap_or(0.0))
     }
 
     /// What each member adds to [`Tally::error`].
     pub(super) fn parts(&self) -> Vec<Option<f64>> {
         let weight: f64 = self.0.iter().filter(|(events, _)| events.total() > 0).map(|(_, weight)| weight).sum();
-        let part = |(events, own): &(Events, f64)| {
-            (events.total() > 0).then(|| own * (events.bad as f64 / events.total() as f64) / weight)
-        };
+        let part = |(events, own): &(Events, f64)| events.bad_share().map(|share| own * share / weight);
         self.0.iter().map(part).collect()
     }
 
@@ -56,7 +53,7 @@ impl Tally {
         self.rate(target).map(|rate| 1.0 - rate)
     }
 
-    /// Lower end of the one-sided Clopper-Pearson interval of the burn rate; of several members the average of theirs, which is lower still.
+    /// Lower end of the one-sided Clopper-Pearson interval of the burn rate, by the events that came and not by what they stand for; of several members the average of theirs, which is lower still.
     pub(super) fn rate_low(&self, target: f64) -> f64 {
         self.average(error_low).unwrap_or(0.0) / (1.0 - target)
     }

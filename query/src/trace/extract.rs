@@ -9,7 +9,7 @@ use arrow::error::ArrowError;
 use daytwo_storage::schema::{UNKNOWN_SERVICE, col};
 use daytwo_storage::{SpanId, TraceId};
 
-use super::{SpanResource, TraceSpan, identity};
+use super::{SpanResource, TraceSpan, Weight, identity};
 use crate::hash::{HashMap, HashSet};
 
 /// More texts than this and the cache starts afresh; it only saves memory.
@@ -98,7 +98,7 @@ impl ResourceCache {
 }
 
 /// Columns that [`extract_spans`] reads.
-pub(crate) const EXTRACTED_COLUMNS: [&str; 16] = [
+pub(crate) const EXTRACTED_COLUMNS: [&str; 17] = [
     col::TRACE_ID,
     col::SPAN_ID,
     col::PARENT_SPAN_ID,
@@ -115,6 +115,7 @@ pub(crate) const EXTRACTED_COLUMNS: [&str; 16] = [
     col::RECEIVED,
     col::EVENTS,
     col::LINKS,
+    col::TRACE_STATE,
 ];
 
 /// Columns of a batch in the types that reading wants.
@@ -130,6 +131,7 @@ struct Columns {
     received: arrow::array::Int64Array,
     events: Option<ArrayRef>,
     links: Option<ArrayRef>,
+    trace_state: Option<StringArray>,
 }
 
 fn column(batch: &RecordBatch, name: &str, kind: &DataType) -> Result<ArrayRef, ArrowError> {
@@ -144,11 +146,12 @@ impl Columns {
             |name: &str| column(batch, name, &DataType::Int32).map(|array| array.as_primitive::<Int32Type>().clone());
         let large =
             |name: &str| column(batch, name, &DataType::Int64).map(|array| array.as_primitive::<Int64Type>().clone());
+        let text = |name: &str| column(batch, name, &DataType::Utf8).map(|array| array.as_string::<i32>().clone());
         Ok(Self {
             trace_id: binary(col::TRACE_ID)?,
             span_id: binary(col::SPAN_ID)?,
             parent: binary(col::PARENT_SPAN_ID)?,
-            name: column(batch, col::NAME, &DataType::Utf8)?.as_string().clone(),
+            name: text(col::NAME)?,
             kind: small(col::KIND)?,
             start: large(col::START)?,
             duration: large(col::DURATION)?,
@@ -156,6 +159,7 @@ impl Columns {
             received: large(col::RECEIVED)?,
             events: batch.column_by_name(col::EVENTS).map(Arc::clone),
             links: batch.column_by_name(col::LINKS).map(Arc::clone),
+            trace_state: batch.column_by_name(col::TRACE_STATE).map(|_| text(col::TRACE_STATE)).transpose()?,
         })
     }
 }
@@ -239,6 +243,7 @@ pub fn extract_spans(batch: &RecordBatch, cache: &mut ResourceCache) -> Result<V
     let columns = Columns::of(batch)?;
     let resources = resources(batch, cache)?;
     let present = |column: &Option<ArrayRef>, row: usize| column.as_ref().is_some_and(|column| column.is_valid(row));
+    let state = |row: usize| columns.trace_state.as_ref().and_then(|column| text_at(column, row));
     let mut spans = Vec::with_capacity(batch.num_rows());
     for (row, resource) in resources.into_iter().enumerate() {
         let ids = (TraceId::from_bytes(columns.trace_id.value(row)), SpanId::from_bytes(columns.span_id.value(row)));
@@ -257,6 +262,7 @@ pub fn extract_spans(batch: &RecordBatch, cache: &mut ResourceCache) -> Result<V
             has_events: present(&columns.events, row),
             has_links: present(&columns.links, row),
             received_ns: columns.received.value(row),
+            weight: state(row).map_or_else(Weight::default, Weight::of),
         });
     }
     Ok(spans)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use daytwo_storage::{SpanId, TraceId};
 
-use super::{SpanResource, TraceSpan, kind};
+use super::{SpanResource, TraceSpan, Weight, kind};
 
 /// A process of a service.
 pub(crate) fn resource(service: &str, version: &str) -> Arc<SpanResource> {
@@ -40,6 +40,7 @@ pub(crate) fn span(
         has_events: false,
         has_links: false,
         received_ns: start_ns,
+        weight: Weight::default(),
     }
 }
 

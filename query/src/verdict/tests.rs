@@ -10,7 +10,7 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use super::*;
 use crate::measure::{TraceRecord, measure_trace};
-use crate::trace::{SpanResource, TraceSpan, kind, stitch};
+use crate::trace::{SpanResource, TraceSpan, Weight, kind, stitch};
 
 const SECOND: i64 = 1_000_000_000;
 const START: i64 = 1_700_000_000 * SECOND;
@@ -87,6 +87,7 @@ impl Shop {
             has_events: false,
             has_links: false,
             received_ns: start as i64,
+            weight: Weight::default(),
         }
     }
 

@@ -12,4 +12,5 @@ mod limits;
 mod lookups;
 mod remote;
 mod searches;
+mod slis;
 mod tables;

@@ -40,6 +40,8 @@ pub struct TestSpan {
     pub events: Option<String>,
     /// Links as JSON text.
     pub links: Option<String>,
+    /// W3C trace state.
+    pub state: String,
 }
 
 impl TestSpan {
@@ -62,6 +64,7 @@ impl TestSpan {
             attributes: Vec::new(),
             events: None,
             links: None,
+            state: String::new(),
         }
     }
 
@@ -132,6 +135,12 @@ impl TestSpan {
         self
     }
 
+    /// Sets the trace state.
+    pub fn state(mut self, state: &str) -> Self {
+        self.state = state.into();
+        self
+    }
+
     /// Adds a text attribute.
     pub fn text(mut self, key: &str, value: &str) -> Self {
         self.attributes.push((key.to_owned().into(), AttributeValue::Text(value.to_owned().into())));
@@ -170,7 +179,7 @@ impl TestSpan {
             trace_id: self.trace_id(),
             span_id: self.span_id(),
             parent_span_id: self.parent.map(span_id),
-            trace_state: "".into(),
+            trace_state: self.state.as_str().into(),
             flags: 1,
             name: self.name.as_str().into(),
             kind: self.kind,

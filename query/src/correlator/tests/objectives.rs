@@ -203,3 +203,44 @@ fn a_years_budget_survives_a_late_list_of_objectives() {
     after.pass(10);
     assert_eq!(after.engine.state().kept.len(), 0, "what nobody reads and is that old goes");
 }
+
+/// Scenario: 60 good calls that were all kept, and 10 bad ones of which each stands for four; then the same good calls again, one of them with a
+/// sampling state that says nothing.
+/// Guarantees: indicator, budget and burn rate are those of 100 calls, then 160; counts are those that came; taking a trace in again changes nothing.
+#[test]
+fn sampled_calls_count_as_often_as_they_stand_for() {
+    let rig = rig(EngineConfig::default());
+    rig.engine.set_slos(&[of_shop("rolling", "{duration: 28d}", "")]);
+    let sampled = |number: u64| Sent {
+        error: number > 60,
+        state: if number > 60 { "ot=th:c" } else { "" },
+        ..server(number, "shop", "s1", START, MS)
+    };
+    rig.send(&(1..=70).map(sampled).collect::<Vec<_>>());
+    rig.pass(10);
+    let slo = rig.slo("rolling");
+    assert_eq!((slo.good, slo.bad, slo.total), (60, 10, 70));
+    let about = |got: Option<f64>, expected: f64| assert!((got.unwrap() - expected).abs() < 1e-9, "{got:?} {expected}");
+    about(slo.sli, 0.6);
+    about(slo.budget_left, 1.0 - 0.4 / 0.1);
+    about(slo.burn[2].rate, 4.0);
+    about(slo.budget_series[0].budget_left, -3.0);
+    let shop = &rig.engine.services(rig.window(), None)[0];
+    assert_eq!(shop.spans, 70);
+    about(shop.errors_fraction, 0.4);
+    about(Some(shop.rate_per_s), 100.0 / 10.0);
+    let more = |number: u64| Sent {
+        state: if number == 101 { "ot=th:zz" } else { "ot=th:0" },
+        ..server(number, "shop", "s1", START, MS)
+    };
+    rig.send(&(101..=160).map(more).collect::<Vec<_>>());
+    rig.pass(10);
+    about(rig.slo("rolling").sli, 0.75);
+    // A span more for each of the bad traces: they are measured anew.
+    let child = |number: u64| Sent { id: 2, parent: Some(1), kind: 1, ..sampled(number) };
+    rig.send(&(61..=70).map(child).collect::<Vec<_>>());
+    rig.pass(10);
+    let slo = rig.slo("rolling");
+    assert_eq!((slo.good, slo.bad), (120, 10));
+    about(slo.sli, 0.75);
+}

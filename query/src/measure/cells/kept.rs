@@ -8,14 +8,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use daytwo_storage::UnixNanos;
+use daytwo_storage::{TraceId, UnixNanos};
 
-use super::{COARSE, COARSE_SCALE, CellKey, CellValue, FINE_KEPT, Series, SliCells, slot_start, slot_width};
-use crate::measure::LogHistogram;
+use super::exemplars::{EACH_MAX, Exemplar, Exemplars};
+use super::value::More;
+use super::{COARSE, CellKey, CellValue, FINE_KEPT, Series, SliCells, slot_start, slot_width};
 use crate::measure::bytes::{number, put_number, put_text, text};
+use crate::measure::{Count, LogHistogram};
 
 /// What a file begins with.
-const MAGIC: &[u8; 8] = b"DTCELLS1";
+const MAGIC: &[u8; 8] = b"DTCELLS2";
+/// What a file began with before cells had peers, gaps, weights and exemplars.
+const MAGIC_1: &[u8; 8] = b"DTCELLS1";
 /// An hour.
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -64,7 +68,7 @@ impl SliCells {
             if cells.is_empty() {
                 continue;
             }
-            for text in [&key.environment, &key.service, &key.version, &key.operation] {
+            for text in [&key.environment, &key.service, &key.version, &key.operation, &key.peer] {
                 put_text(&mut body, text);
             }
             put_number(&mut body, u64::try_from(key.kind).unwrap_or(0));
@@ -72,9 +76,7 @@ impl SliCells {
             for (at, cell) in cells {
                 let slot = at.saturating_sub(start) / slot_width(COARSE);
                 put_number(&mut body, u64::try_from(slot).unwrap_or(0));
-                [cell.calls, cell.errors, cell.own_errors].iter().for_each(|count| put_number(&mut body, *count));
-                cell.total.put(&mut body);
-                cell.own.put(&mut body);
+                put_cell(&mut body, &cell);
             }
         }
         [MAGIC.as_slice(), &crc32c::crc32c(&body).to_le_bytes(), &body].concat()
@@ -85,12 +87,14 @@ impl SliCells {
     /// # Errors
     /// What is wrong with the bytes; nothing was taken then.
     pub(crate) fn take_kept(&mut self, bytes: &[u8]) -> Result<usize, &'static str> {
-        let rest = bytes.strip_prefix(MAGIC.as_slice()).ok_or("it does not begin as cells do")?;
+        let known = [(Form::Second, MAGIC), (Form::First, MAGIC_1)];
+        let rest = known.into_iter().find_map(|(form, magic)| Some((form, bytes.strip_prefix(magic.as_slice())?)));
+        let (form, rest) = rest.ok_or("it does not begin as cells do")?;
         let (sum, mut body) = rest.split_at_checked(4).ok_or("it is cut off")?;
         if crc32c::crc32c(body).to_le_bytes() != *sum {
             return Err("its checksum does not match");
         }
-        let cells = decode(&mut body).ok_or("it holds something that is no cell")?;
+        let cells = decode(&mut body, form).ok_or("it holds something that is no cell")?;
         let memory = cells.iter().map(|(_, _, cell)| cell.bytes()).sum();
         for (key, at, cell) in cells {
             self.fill(key, at, cell);
@@ -152,36 +156,111 @@ impl Series {
             self.coarse.range(hour.clone()).map(|(at, cell)| (*at, cell.clone())).collect();
         for (at, cell) in self.fine.range(hour) {
             let coarse = cells.entry(slot_start(UnixNanos(*at), COARSE)).or_default();
-            coarse.total.downscale(COARSE_SCALE);
-            coarse.own.downscale(COARSE_SCALE);
-            coarse.merge(cell);
+            coarse.merge_coarsely(cell);
         }
         cells.retain(|_, cell| cell.calls > 0);
         cells
     }
 }
 
-fn decode(body: &mut &[u8]) -> Option<Vec<(CellKey, i64, CellValue)>> {
+/// How cells were written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    First,
+    Second,
+}
+
+fn decode(body: &mut &[u8], form: Form) -> Option<Vec<(CellKey, i64, CellValue)>> {
     let start = i64::try_from(number(body)?).ok()?;
     let slots = slot_width(HOUR) / slot_width(COARSE);
     let mut cells = Vec::new();
     while !body.is_empty() {
-        let key = CellKey {
-            environment: Arc::from(text(body)?),
-            service: Arc::from(text(body)?),
-            version: Arc::from(text(body)?),
-            operation: Arc::from(text(body)?),
-            kind: i32::try_from(number(body)?).ok()?,
-        };
+        let [environment, service, version, operation] =
+            [text(body)?, text(body)?, text(body)?, text(body)?].map(Arc::from);
+        let peer = if form == Form::Second { text(body)? } else { "" }.into();
+        let kind = i32::try_from(number(body)?).ok()?;
+        let key = CellKey { environment, service, version, operation, kind, peer };
         for _ in 0..number(body)? {
             let slot = i64::try_from(number(body)?).ok().filter(|slot| *slot < slots)?;
             let at = start.checked_add(slot.checked_mul(slot_width(COARSE))?)?;
-            let (calls, errors, own_errors) = (number(body)?, number(body)?, number(body)?);
-            let (total, own) = (LogHistogram::take(body)?, LogHistogram::take(body)?);
-            cells.push((key.clone(), at, CellValue { calls, errors, own_errors, total, own }));
+            cells.push((key.clone(), at, take_cell(body, form)?));
         }
     }
     Some(cells)
+}
+
+/// Set when a cell has gaps.
+const GAPS: u64 = 1;
+/// Set when a cell has sampled spans.
+const SAMPLED: u64 = 2;
+
+fn put_cell(out: &mut Vec<u8>, cell: &CellValue) {
+    put_counts(out, [cell.calls, cell.errors, cell.own_errors]);
+    cell.total.put(out);
+    cell.own.put(out);
+    let gaps = if cell.gap.is_some() { GAPS } else { 0 };
+    put_number(out, gaps + if cell.more.is_some() { SAMPLED } else { 0 });
+    if let Some(gap) = &cell.gap {
+        gap.put(out);
+    }
+    if let Some(more) = &cell.more {
+        put_counts(out, [more.calls, more.errors, more.own_errors]);
+        [&more.total, &more.own, &more.gap].into_iter().for_each(|histogram| histogram.put(out));
+    }
+    for exemplars in [&cell.slowest, &cell.failed] {
+        put_number(out, exemplars.iter().len() as u64);
+        for exemplar in exemplars.iter() {
+            put_number(out, u64::try_from(exemplar.duration_ns).unwrap_or(0));
+            out.extend_from_slice(exemplar.trace_id.as_bytes());
+        }
+    }
+}
+
+fn take_cell(body: &mut &[u8], form: Form) -> Option<CellValue> {
+    let [calls, errors, own_errors] = take_counts(body)?;
+    let (total, own) = (LogHistogram::take(body)?, LogHistogram::take(body)?);
+    let mut cell = CellValue { calls, errors, own_errors, total, own, ..CellValue::default() };
+    if form == Form::First {
+        return Some(cell);
+    }
+    let has = number(body).filter(|has| *has <= GAPS + SAMPLED)?;
+    if has & GAPS != 0 {
+        cell.gap = Some(Box::new(LogHistogram::take(body)?));
+    }
+    if has & SAMPLED != 0 {
+        cell.more = Some(Box::new(take_more(body)?));
+    }
+    cell.slowest = take_exemplars(body)?;
+    cell.failed = take_exemplars(body)?;
+    Some(cell)
+}
+
+fn take_more(body: &mut &[u8]) -> Option<More> {
+    fn histogram<C: Count>(body: &mut &[u8]) -> Option<LogHistogram<C>> {
+        LogHistogram::take(body)
+    }
+    let [calls, errors, own_errors] = take_counts(body)?;
+    let (total, own, gap) = (histogram(body)?, histogram(body)?, histogram(body)?);
+    Some(More { calls, errors, own_errors, total, own, gap })
+}
+
+fn take_exemplars(body: &mut &[u8]) -> Option<Exemplars> {
+    let mut exemplars = Exemplars::default();
+    for _ in 0..number(body).filter(|count| *count <= EACH_MAX as u64)? {
+        let duration_ns = i64::try_from(number(body)?).ok()?;
+        let (id, rest) = body.split_at_checked(16)?;
+        *body = rest;
+        exemplars.add(Exemplar { duration_ns, trace_id: TraceId::from_bytes(id).ok()? });
+    }
+    Some(exemplars)
+}
+
+fn put_counts(out: &mut Vec<u8>, counts: [u64; 3]) {
+    counts.iter().for_each(|count| put_number(out, *count));
+}
+
+fn take_counts(body: &mut &[u8]) -> Option<[u64; 3]> {
+    Some([number(body)?, number(body)?, number(body)?])
 }
 
 #[cfg(test)]
@@ -189,6 +268,7 @@ mod tests {
     use super::super::{CellEntry, Slot};
     use super::*;
     use crate::sli::TimeWindow;
+    use crate::trace::Weight;
 
     const START: i64 = 1_795_341_600_000_000_000;
     const MINUTE: i64 = 60_000_000_000;
@@ -204,13 +284,17 @@ mod tests {
                 service: "pay".into(),
                 version: "v1".into(),
                 operation: operation.into(),
-                kind: 2,
+                kind: if operation == "GET /b" { 3 } else { 2 },
+                peer: if operation == "GET /b" { "bank" } else { "" }.into(),
             },
             at: UnixNanos(at),
             duration_ns,
             self_ns: Some(duration_ns / 2),
+            gap_ns: (operation == "GET /b").then_some(duration_ns / 2),
             error: duration_ns % 3 == 0,
             own_error: duration_ns % 6 == 0,
+            weight: Weight::of(if duration_ns % 5 == 0 { "ot=th:c" } else { "" }),
+            trace_id: TraceId::from_bytes(&[[1; 8], duration_ns.to_be_bytes()].concat()).unwrap(),
         }
     }
 
@@ -299,6 +383,28 @@ mod tests {
             into.fill_from(from);
             assert_eq!(by_operation(&into), by_operation(&whole), "{swap}");
         }
+    }
+
+    /// Scenario: an hour as it was written before cells had peers, gaps, weights and exemplars, byte by byte.
+    /// Guarantees: it is taken up; what it does not have is empty.
+    #[test]
+    fn hours_of_the_first_form_stay_readable() {
+        let mut body = Vec::new();
+        put_number(&mut body, START.unsigned_abs());
+        ["prod", "pay", "v1", "GET /a"].iter().for_each(|text| put_text(&mut body, text));
+        // Kind, cells, slot; calls, errors, own errors.
+        [2, 1, 3, 5, 2, 1].iter().for_each(|count| put_number(&mut body, *count));
+        // Durations: scale cut by one, no zeros, one bucket of five; self times: cut by one, two zeros, one bucket of three.
+        [1, 0, 1, 701, 5, 1, 2, 1, 601, 3].iter().for_each(|part| put_number(&mut body, *part));
+        let bytes = [b"DTCELLS1".as_slice(), &crc32c::crc32c(&body).to_le_bytes(), &body].concat();
+        let mut after = cells();
+        after.take_kept(&bytes).unwrap();
+        let rows = rows(&after);
+        let ((key, at), (_, cell)) = rows.first_key_value().unwrap();
+        assert_eq!((&*key.operation, &*key.peer, *at), ("GET /a", "", START + 15 * MINUTE));
+        assert_eq!((cell.calls, cell.errors, cell.own_errors), (5, 2, 1));
+        assert_eq!((cell.total.buckets(), cell.own.buckets()), (&[(700, 5)][..], &[(600, 3)][..]));
+        assert_eq!((cell.gap(), cell.adjusted_calls(), cell.exemplars().0.count()), (None, 5.0, 0));
     }
 
     /// Scenario: kept bytes with any one bit turned, and any beginning of them.

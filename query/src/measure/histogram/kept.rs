@@ -1,12 +1,12 @@
 //! A histogram as bytes: how much of the grid is cut, zeros, and bucket by bucket the step from the one before and the count.
 
-use super::{LogHistogram, SCALE_MAX};
+use super::{Count, LogHistogram, SCALE_MAX};
 use crate::measure::bytes::{number, put_number};
 
 /// Buckets that a histogram can have: 64 octaves of 128.
 const BUCKETS_MAX: u64 = 64 * 128;
 
-impl LogHistogram {
+impl<C: Count> LogHistogram<C> {
     /// Appends it to `out`.
     pub(in crate::measure) fn put(&self, out: &mut Vec<u8>) {
         put_number(out, u64::from(self.cut));
@@ -15,7 +15,7 @@ impl LogHistogram {
         let mut before = -1_i16;
         for (bucket, count) in &self.buckets {
             put_number(out, u64::try_from(bucket.saturating_sub(before)).unwrap_or(0));
-            put_number(out, u64::from(*count));
+            put_number(out, count.get());
             before = *bucket;
         }
     }
@@ -30,9 +30,13 @@ impl LogHistogram {
         for _ in 0..length {
             let step = i16::try_from(number(bytes)?).ok().filter(|step| *step > 0)?;
             bucket = bucket.checked_add(step)?;
-            let count = u32::try_from(number(bytes)?).ok().filter(|count| *count > 0)?;
-            all = all.checked_add(u64::from(count))?;
-            buckets.push((bucket, count));
+            let count = number(bytes)?;
+            all = all.checked_add(count)?;
+            let held = C::of(count);
+            if count == 0 || held.get() != count {
+                return None;
+            }
+            buckets.push((bucket, held));
         }
         Some(Self { buckets, zeros, count: all, cut })
     }
@@ -52,13 +56,13 @@ mod tests {
         values.record(i64::MAX);
         let mut coarse = values.clone();
         coarse.downscale(5);
-        for histogram in [LogHistogram::default(), values, coarse] {
+        for histogram in [LogHistogram::<u32>::default(), values, coarse] {
             let mut out = Vec::new();
             histogram.put(&mut out);
             let mut bytes = out.as_slice();
             assert_eq!(LogHistogram::take(&mut bytes), Some(histogram));
             assert!(bytes.is_empty());
-            assert!((0..out.len()).all(|length| LogHistogram::take(&mut &out[..length]).is_none()));
+            assert!((0..out.len()).all(|length| LogHistogram::<u32>::take(&mut &out[..length]).is_none()));
         }
     }
 }

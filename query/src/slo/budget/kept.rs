@@ -31,6 +31,11 @@ struct Kept {
     selector: Selector,
     fine: Vec<u64>,
     coarse: Vec<u64>,
+    /// Of slots with sampled events runs of three as well: what these stand for beyond themselves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    fine_more: Vec<u64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    coarse_more: Vec<u64>,
     /// Operation, version, bad events.
     shares: Vec<(String, String, u64)>,
     /// When it happened, and which trace.
@@ -44,8 +49,10 @@ struct Kept {
 pub(crate) fn write(counters: &KeptCounters) -> Result<Vec<u8>> {
     let kept = |(selector, counter): (&Selector, &SloCounter)| Kept {
         selector: selector.clone(),
-        fine: runs(&counter.fine, FINE),
-        coarse: runs(&counter.coarse, COARSE),
+        fine: runs(&counter.fine, FINE, RAW),
+        coarse: runs(&counter.coarse, COARSE, RAW),
+        fine_more: runs(&counter.fine, FINE, MORE),
+        coarse_more: runs(&counter.coarse, COARSE, MORE),
         shares: counter
             .shares()
             .map(|(operation, version, bad)| (operation.to_string(), version.to_string(), bad))
@@ -82,34 +89,51 @@ fn width(length: Duration) -> i64 {
     i64::try_from(length.as_nanos()).unwrap_or(i64::MAX)
 }
 
-fn runs(slots: &BTreeMap<i64, Events>, length: Duration) -> Vec<u64> {
+/// Two numbers of a slot's events.
+type Part = fn(&Events) -> (u64, u64);
+const RAW: Part = |events| (events.good, events.bad);
+const MORE: Part = |events| (events.more_good, events.more_bad);
+
+fn runs(slots: &BTreeMap<i64, Events>, length: Duration, part: Part) -> Vec<u64> {
     let mut before = 0;
     let mut runs = Vec::with_capacity(slots.len().saturating_mul(3));
-    for (start, events) in slots.iter().filter(|(start, events)| **start >= 0 && events.total() > 0) {
+    for (start, events) in slots.iter().filter(|(start, events)| **start >= 0 && part(events) != (0, 0)) {
         let slot = start / width(length);
-        runs.extend([u64::try_from(slot - before).unwrap_or(0), events.good, events.bad]);
+        let (good, bad) = part(events);
+        runs.extend([u64::try_from(slot - before).unwrap_or(0), good, bad]);
         before = slot;
     }
     runs
 }
 
-fn slots(runs: &[u64], length: Duration) -> BTreeMap<i64, Events> {
+fn slots(runs: &[u64], more: &[u64], length: Duration) -> BTreeMap<i64, Events> {
+    let mut slots: BTreeMap<i64, Events> = BTreeMap::new();
+    each_run(runs, length, |start, good, bad| {
+        slots.insert(start, Events { good, bad, ..Events::default() });
+    });
+    each_run(more, length, |start, more_good, more_bad| {
+        if let Some(events) = slots.get_mut(&start) {
+            (events.more_good, events.more_bad) = (more_good, more_bad);
+        }
+    });
+    slots
+}
+
+fn each_run(runs: &[u64], length: Duration, mut take: impl FnMut(i64, u64, u64)) {
     let mut slot = 0_i64;
-    let mut slots = BTreeMap::new();
     for run in runs.chunks_exact(3) {
         let [after, good, bad] = [0, 1, 2].map(|at: usize| run.get(at).copied().unwrap_or(0));
         slot = slot.saturating_add(i64::try_from(after).unwrap_or(i64::MAX));
-        slots.insert(slot.saturating_mul(width(length)), Events { good, bad });
+        take(slot.saturating_mul(width(length)), good, bad);
     }
-    slots
 }
 
 fn counter(kept: Kept) -> SloCounter {
     let shares = kept.shares.into_iter().take(SHARES_MAX);
     let trace = |(at, id): (i64, String)| Some((UnixNanos(at), TraceId::from_hex(&id).ok()?));
     SloCounter {
-        fine: slots(&kept.fine, FINE),
-        coarse: slots(&kept.coarse, COARSE),
+        fine: slots(&kept.fine, &kept.fine_more, FINE),
+        coarse: slots(&kept.coarse, &kept.coarse_more, COARSE),
         shares: shares.map(|(operation, version, bad)| ((operation.into(), version.into()), bad)).collect(),
         bad_traces: kept.bad_traces.into_iter().filter_map(trace).take(BAD_TRACES_MAX).collect(),
     }
@@ -133,6 +157,7 @@ mod tests {
 
     use super::super::Event;
     use super::*;
+    use crate::trace::Weight;
 
     fn selector(service: &str) -> Selector {
         Selector { service: service.to_owned(), operation: None, environment: None, threshold_ns: Some(50_000_000) }
@@ -141,7 +166,14 @@ mod tests {
     fn event(at: i64, good: bool, counter: &mut SloCounter) {
         let (operation, version): (Arc<str>, Arc<str>) = ("GET /".into(), "v1".into());
         let trace_id = TraceId::from_bytes(&u128::try_from(at + 1).unwrap().to_be_bytes()).ok();
-        let event = Event { at: UnixNanos(at), good, operation: &operation, version: &version, trace_id };
+        let event = Event {
+            at: UnixNanos(at),
+            good,
+            operation: &operation,
+            version: &version,
+            trace_id,
+            weight: Weight::of(if (at / 86_400_000_000) % 2 == 0 { "ot=th:c" } else { "" }),
+        };
         counter.change(&event, true);
     }
 
@@ -159,6 +191,10 @@ mod tests {
         let read_back = read(&document).unwrap();
         assert_eq!(format!("{read_back:?}"), format!("{counters:?}"));
         assert_eq!(counter.coarse.values().map(|events| events.total()).sum::<u64>(), 2_000);
+        assert_eq!(
+            counter.coarse.values().map(|events| events.more_good + events.more_bad).sum::<u64>(),
+            1_000 * 3 * Weight::ONE
+        );
         document.replace(b"[").unwrap();
         assert!(read(&document).unwrap().is_empty());
         assert!(folder.path().join("budgets.json.damaged").exists());

@@ -112,7 +112,7 @@ fn members(view: &View<'_>, tally: &Tally) -> Vec<MemberReport> {
             objective: member.calls.words(),
             target: member.target,
             weight: member.weight,
-            sli: share(events.good, events.total()),
+            sli: events.bad_share().map(|bad| 1.0 - bad),
             good: events.good,
             bad: events.bad,
             burnt: part.map(|part| part / (1.0 - view.objective.target)),
@@ -152,14 +152,13 @@ fn weighted(view: &View<'_>, events: &[Events]) -> Tally {
 
 /// Budget of the current window as it was spent, thinned to the chart's points: what was bad until then of all events of the window.
 fn budget_series(view: &View<'_>, tally: &Tally) -> Vec<BudgetPoint> {
-    let totals: Vec<u64> = view.counters.iter().map(|counter| counter.between(view.from, view.now).total()).collect();
+    let totals: Vec<Events> = view.counters.iter().map(|counter| counter.between(view.from, view.now)).collect();
     let allowed = 1.0 - view.objective.target;
-    let mut bad = vec![0_u64; totals.len()];
+    let mut bad = vec![Events::default(); totals.len()];
     let counts = tally.sum().total() > 0;
     let point = |(t_unix_nano, events): (i64, Vec<Events>)| {
-        bad.iter_mut().zip(&events).for_each(|(bad, events)| *bad = bad.saturating_add(events.bad));
-        let until = |(bad, total): (&u64, &u64)| Events { good: total.saturating_sub(*bad), bad: *bad };
-        let until: Vec<Events> = bad.iter().zip(&totals).map(until).collect();
+        bad.iter_mut().zip(&events).for_each(|(bad, events)| bad.add(*events));
+        let until: Vec<Events> = totals.iter().zip(&bad).map(|(total, bad)| total.with_bad_of(*bad)).collect();
         let error = weighted(view, &until).error().filter(|_| counts);
         BudgetPoint { t_unix_nano, budget_left: error.map(|error| 1.0 - error / allowed) }
     };

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use super::*;
 use crate::slo::budget::Event;
 use crate::slo::{Alerting, Calls, Member, ObjectiveKind, Window};
+use crate::trace::Weight;
 
 const SECOND: i64 = 1_000_000_000;
 const NOW: UnixNanos = UnixNanos(1_700_000_000 * SECOND);
@@ -34,7 +35,14 @@ fn counter(events: &[(i64, bool)]) -> SloCounter {
     let (operation, version): (Arc<str>, Arc<str>) = ("GET /".into(), "v1".into());
     let mut counter = SloCounter::default();
     for (at, good) in events {
-        let event = Event { at: UnixNanos(*at), good: *good, operation: &operation, version: &version, trace_id: None };
+        let event = Event {
+            at: UnixNanos(*at),
+            good: *good,
+            operation: &operation,
+            version: &version,
+            trace_id: None,
+            weight: Weight::default(),
+        };
         counter.change(&event, true);
     }
     counter
@@ -44,7 +52,7 @@ fn counter(events: &[(i64, bool)]) -> SloCounter {
 /// Guarantees: the error ratio is the weighted average of those that have events; the parts add up to it; a member alone is its own ratio.
 #[test]
 fn members_weigh_in() {
-    let events = |good, bad| Events { good, bad };
+    let events = |good, bad| Events { good, bad, ..Events::default() };
     let tally: Tally = [(events(90, 10), 3.0), (events(1, 1), 1.0), (events(0, 0), 2.0)].into_iter().collect();
     let naive = (3.0 * 0.1 + 1.0 * 0.5) / 4.0;
     assert!((tally.error().unwrap() - naive).abs() < 1e-12);

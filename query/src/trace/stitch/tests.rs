@@ -1,4 +1,5 @@
 use super::*;
+use crate::trace::Weight;
 use crate::trace::testing::{client, server, span};
 use proptest::prelude::*;
 
@@ -75,9 +76,10 @@ fn assert_well_formed(trace: &StitchedTrace, spans: &[TraceSpan]) {
 }
 
 prop_compose! {
-    fn any_span()(id in 1_u64..12, parent in 0_u64..14, service in 0_usize..3, kind in 0_i32..6, start in -20_i64..200, duration in 0_i64..100, status in 0_i32..3) -> TraceSpan {
+    fn any_span()(id in 1_u64..12, parent in 0_u64..14, service in 0_usize..3, kind in 0_i32..6, start in -20_i64..200, duration in 0_i64..100, status in 0_i32..3, sampled: bool) -> TraceSpan {
         let mut span = span(id, (parent > 0).then_some(parent), ["a", "b", "c"][service], "op", kind, start, duration);
         span.status = status;
+        span.weight = Weight::of(if sampled { "ot=th:8" } else { "" });
         span
     }
 }

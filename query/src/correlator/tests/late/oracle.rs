@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::measure::{CellKey, CellValue, LogHistogram};
+use crate::measure::{CellKey, CellValue, Exemplar, LogHistogram};
 
 /// Cells by key and start.
-pub(super) type Cells = BTreeMap<(CellKey, i64), CellValue>;
+pub(super) type Cells = BTreeMap<(CellKey, i64), Seen>;
 
 const SERVICES: [(&str, &str); 4] = [("shop", "s1"), ("pay", "p1"), ("cart", "c1"), ("mail", "m1")];
 const SLOT: i64 = 300 * SECOND;
@@ -38,7 +38,9 @@ fn grow(
         let id = spans.len() as u64 + 1;
         let operation = format!("op {}", random.random_range(0..2));
         let error = random.random_ratio(1, 4);
-        spans.push(Sent { id, parent, kind, error, name: operation, ..server(trace, name, version, start, duration) });
+        let state = ["", "", "ot=th:8", "ot=th:c;rv:d29d6a7215ced0", "ot=th:nonsense"][random.random_range(0..5)];
+        let span = server(trace, name, version, start, duration);
+        spans.push(Sent { id, parent, kind, error, state, name: operation, ..span });
         id
     };
     let id = add(random, parent, service, 2, start, duration);
@@ -78,6 +80,9 @@ fn own_time(span: &Sent, children: &[&Sent]) -> i64 {
     i64::try_from(own).unwrap() * MS
 }
 
+/// A span, its own time, and whether its error is its own.
+type Known<'a> = (&'a Sent, i64, bool);
+
 /// The cells of five minutes of complete traces.
 pub(super) fn cells_of(traces: &[Vec<Sent>]) -> Cells {
     let mut lists: BTreeMap<(CellKey, i64), Vec<Known<'_>>> = BTreeMap::new();
@@ -85,40 +90,114 @@ pub(super) fn cells_of(traces: &[Vec<Sent>]) -> Cells {
         for span in trace {
             let children: Vec<&Sent> = trace.iter().filter(|child| child.parent == Some(span.id)).collect();
             let own_error = span.error && !children.iter().any(|child| child.error);
-            let at = (key(span), span.start.div_euclid(SLOT) * SLOT);
+            let answer = children.first().filter(|_| span.kind == 3).map_or("", |answer| answer.service);
+            let at = (key(span, answer), span.start.div_euclid(SLOT) * SLOT);
             lists.entry(at).or_default().push((span, own_time(span, &children), own_error));
         }
     }
-    lists.into_iter().map(|(at, spans)| (at, cell(&spans))).collect()
+    lists.into_iter().map(|(at, spans)| (at.clone(), cell(&at.0, &spans))).collect()
 }
 
-fn key(span: &Sent) -> CellKey {
+fn key(span: &Sent, peer: &str) -> CellKey {
     CellKey {
         environment: "prod".into(),
         service: span.service.into(),
         version: span.version.into(),
         operation: span.name.as_str().into(),
         kind: span.kind,
+        peer: peer.into(),
     }
 }
 
-/// A span, its own time, and whether its error is its own.
-type Known<'a> = (&'a Sent, i64, bool);
-
-fn cell(spans: &[Known<'_>]) -> CellValue {
-    let count = |holds: &dyn Fn(&Known<'_>) -> bool| spans.iter().filter(|span| holds(span)).count() as u64;
-    CellValue {
-        calls: spans.len() as u64,
-        errors: count(&|(span, ..)| span.error),
-        own_errors: count(&|(_, _, own_error)| *own_error),
-        total: histogram(spans.iter().map(|(span, ..)| span.duration)),
-        own: histogram(spans.iter().map(|(_, own, _)| *own)),
+/// For how many spans one with this state stands.
+fn weight(state: &str) -> u64 {
+    match state {
+        "ot=th:8" => 2,
+        "ot=th:c;rv:d29d6a7215ced0" => 4,
+        _ => 1,
     }
 }
 
-fn histogram(values: impl Iterator<Item = i64>) -> LogHistogram {
+fn cell(key: &CellKey, spans: &[Known<'_>]) -> Seen {
+    let answered = !key.peer.is_empty();
+    let failed: Vec<Known<'_>> = spans.iter().filter(|(span, ..)| span.error).copied().collect();
+    let own_failed: Vec<Known<'_>> = failed.iter().filter(|(.., own)| *own).copied().collect();
+    let lists = [spans, &failed, &own_failed];
+    Seen {
+        counts: lists.map(|list| list.len() as u64),
+        adjusted: lists.map(|list| list.iter().map(|(span, ..)| weight(span.state) as f64).sum()),
+        total: histogram(spans, |(span, ..)| span.duration),
+        own: histogram(spans, |(_, own, _)| *own),
+        gap: histogram(if answered { spans } else { &[] }, |(_, own, _)| *own),
+        slowest: exemplars(key, spans),
+        failed: exemplars(key, &failed),
+    }
+}
+
+fn histogram(spans: &[Known<'_>], of: impl Fn(&Known<'_>) -> i64) -> LogHistogram<u64> {
     let mut histogram = LogHistogram::default();
     histogram.downscale(6);
-    values.for_each(|value| histogram.record(value));
+    let all =
+        spans.iter().flat_map(|known| std::iter::repeat_n(of(known), usize::try_from(weight(known.0.state)).unwrap()));
+    all.for_each(|value| histogram.record_many(value, 1 << 16));
     histogram
+}
+
+/// The two longest of each trace's longest spans. A call that was not answered yet leaves its cell once it is: what was there before it
+/// nobody knows then.
+fn exemplars(key: &CellKey, spans: &[Known<'_>]) -> Vec<(i64, u64)> {
+    if leaves_its_cell(key) {
+        return Vec::new();
+    }
+    let mut longest: BTreeMap<u64, i64> = BTreeMap::new();
+    for (span, ..) in spans {
+        let known = longest.entry(span.trace).or_default();
+        *known = (*known).max(span.duration);
+    }
+    let mut longest: Vec<(i64, u64)> = longest.into_iter().map(|(trace, duration)| (duration, trace)).collect();
+    longest.sort_by(|one, other| other.cmp(one));
+    longest.truncate(2);
+    longest
+}
+
+fn leaves_its_cell(key: &CellKey) -> bool {
+    key.kind == 3 && key.peer.is_empty()
+}
+
+/// What there is to see of a cell.
+#[derive(Debug, PartialEq)]
+pub(super) struct Seen {
+    counts: [u64; 3],
+    adjusted: [f64; 3],
+    total: LogHistogram<u64>,
+    own: LogHistogram<u64>,
+    gap: LogHistogram<u64>,
+    slowest: Vec<(i64, u64)>,
+    failed: Vec<(i64, u64)>,
+}
+
+impl Seen {
+    pub(super) fn of(key: &CellKey, cell: &CellValue) -> Self {
+        let coarse = |mut histogram: LogHistogram<u64>| {
+            histogram.downscale(6);
+            histogram
+        };
+        let traces = |exemplars: &mut dyn Iterator<Item = &Exemplar>| {
+            let trace = |exemplar: &Exemplar| {
+                let number = exemplar.trace_id.as_bytes()[8..].try_into().map(u64::from_be_bytes).unwrap();
+                (exemplar.duration_ns, number)
+            };
+            if leaves_its_cell(key) { Vec::new() } else { exemplars.map(trace).collect() }
+        };
+        let (mut slowest, mut failed) = cell.exemplars();
+        Self {
+            counts: [cell.calls, cell.errors, cell.own_errors],
+            adjusted: [cell.adjusted_calls(), cell.adjusted_errors(), cell.adjusted_own_errors()],
+            total: coarse(cell.weighed_total()),
+            own: coarse(cell.weighed_own()),
+            gap: coarse(cell.weighed_gap()),
+            slowest: traces(&mut slowest),
+            failed: traces(&mut failed),
+        }
+    }
 }
