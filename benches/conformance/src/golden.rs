@@ -36,6 +36,12 @@ pub(crate) struct Input {
     pub(crate) body: Vec<u8>,
 }
 
+/// The bodies of all inputs in a fixed order, not compressed, and whether each is JSON: for fuzzers to begin with.
+pub fn golden_bodies(config: &GoldenConfig) -> Vec<(bool, Vec<u8>)> {
+    let config = GoldenConfig { compressions: vec![Compression::None], ..config.clone() };
+    inputs(&config).map(|input| (input.transport == Transport::HttpJson, input.body)).collect()
+}
+
 /// All inputs, in a fixed order.
 pub(crate) fn inputs(config: &GoldenConfig) -> impl Iterator<Item = Input> {
     let combinations = FAMILIES.iter().flat_map(move |family| {

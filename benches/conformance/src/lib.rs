@@ -22,7 +22,7 @@ mod suite;
 mod transport;
 mod wire;
 
-pub use golden::GoldenConfig;
+pub use golden::{GoldenConfig, golden_bodies};
 pub use report::{ITEMS, Level, Report, Row, Skipped};
 pub use suite::{Target, run};
 pub use transport::{Compression, Transport};

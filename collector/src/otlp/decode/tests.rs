@@ -21,6 +21,7 @@ use super::*;
 const RECEIVED: UnixNanos = UnixNanos(1_700_000_000_000_000_000);
 
 mod amplifiers;
+mod fuzz;
 mod hostile;
 mod json_equality;
 mod properties;

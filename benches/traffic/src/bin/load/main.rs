@@ -1,10 +1,11 @@
 //! `daytwo-load`: sends the bench corpus to an OTLP endpoint as fast as it is taken, or at a given rate, and reports
-//! throughput and acknowledgement times; `measure` does so against a server that it starts itself, and `freshness` asks such
-//! a server for what it has just acknowledged.
+//! throughput and acknowledgement times; `measure` does so against a server that it starts itself, `overload` offers such a server
+//! more than it can take, and `freshness` asks one for what it has just acknowledged.
 
 mod check;
 mod freshness;
 mod measure;
+mod overload;
 mod report;
 mod rounds;
 mod send;
@@ -19,6 +20,7 @@ use clap::{Parser, Subcommand};
 use check::CheckArgs;
 use freshness::FreshnessArgs;
 use measure::MeasureArgs;
+use overload::OverloadArgs;
 use send::SendArgs;
 
 /// Load generator of Daytwo.
@@ -42,6 +44,8 @@ enum Command {
     /// Starts a server on free ports and an empty folder, sends spans, waits until all are in files, and reports
     /// the server's CPU time, memory and bytes on disk.
     Measure(MeasureArgs),
+    /// Starts a server and reports its peak, then what it does when it is offered many times that.
+    Overload(OverloadArgs),
     /// Compares the ledger of a run with what is stored; fails when an acknowledged span is missing or any stands twice.
     Check(CheckArgs),
     /// Starts a server and reports how long after its acknowledgement a span is found, by trace id and by search.
@@ -77,6 +81,7 @@ async fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Send { endpoint, args } => send::run(&endpoint, &Arc::new(args)).await.map(|report| report.to_json()),
         Command::Measure(args) => measure::run(args).await,
+        Command::Overload(args) => overload::run(args).await,
         Command::Check(args) => check::run(&args),
         Command::Freshness(args) => freshness::run(args).await,
     };

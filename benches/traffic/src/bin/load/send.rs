@@ -59,7 +59,7 @@ pub(crate) struct SendArgs {
 
 /// Kinds of export, as arguments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Kind {
+pub(crate) enum Kind {
     Grpc,
     GrpcGzip,
     Http,
@@ -79,7 +79,7 @@ impl From<Kind> for Export {
     }
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     let number: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
     Duration::try_from_secs_f64(number).map_err(|error| error.to_string())
 }

@@ -1,5 +1,6 @@
 //! A server of its own for one measurement: started on free ports and an empty folder, and gone with the value.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -139,6 +140,16 @@ impl Server {
             tokio::time::sleep(POLL).await;
         }
         Err(LoadError::Server(format!("did not write {spans} spans to files within {FLUSH_MAX:?}")))
+    }
+
+    /// Requests that it has shed, by reason.
+    pub(crate) async fn shed(&self) -> BTreeMap<String, u64> {
+        let metrics = self.get("/metrics").await.unwrap_or_default();
+        let metrics = String::from_utf8_lossy(&metrics);
+        let lines = metrics
+            .lines()
+            .filter_map(|line| line.strip_prefix("daytwo_shed_requests_total{reason=\"")?.split_once("\"} "));
+        lines.filter_map(|(reason, count)| Some((reason.to_owned(), count.parse().ok()?))).collect()
     }
 
     /// The body of a successful answer of the web port.

@@ -70,7 +70,7 @@ fn span_json(span: &Span) -> serde_json::Value {
         "status": span.status.as_ref().map(|status| json!({"message": status.message, "code": status.code}))})
 }
 
-fn request_json(request: &ExportTraceServiceRequest) -> String {
+pub(super) fn request_json(request: &ExportTraceServiceRequest) -> String {
     let groups = request.resource_spans.iter().map(|group| {
         let scopes = group.scope_spans.iter().map(|scope_spans| {
             let scope = scope_spans.scope.as_ref().map(|scope| {

@@ -152,17 +152,20 @@ fn model_links(links: &[span::Link]) -> (Option<String>, i64, u32) {
 }
 
 /// Appends the model's rows; returns the positions it rejects.
-fn model(request: &ExportTraceServiceRequest, builder: &mut SpanBatchBuilder) -> Vec<u32> {
+pub(super) fn model(request: &ExportTraceServiceRequest, builder: &mut SpanBatchBuilder) -> Vec<u32> {
     let (mut position, mut rejected) = (0, Vec::new());
     for resource_spans in &request.resource_spans {
         let resource = resource_spans.resource.clone().unwrap_or_default();
         let (mut kept, resource_duplicates) = model_distinct(&resource.attributes);
         let mut row = ResourceRow {
             service_name: model_take(&mut kept, "service.name"),
+            service_namespace: model_take(&mut kept, "service.namespace"),
             service_version: model_take(&mut kept, "service.version"),
-            environment: model_find(&kept, "deployment.environment"),
+            service_instance_id: model_take(&mut kept, "service.instance.id"),
+            environment: model_take(&mut kept, "deployment.environment.name")
+                .or_else(|| model_find(&kept, "deployment.environment")),
             schema_url: filled(&resource_spans.schema_url),
-            ..ResourceRow::default()
+            attributes_json: None,
         };
         row.attributes_json =
             model_object(&kept, resource.dropped_attributes_count).map(|object| Cow::Owned(object.to_string()));
