@@ -51,7 +51,7 @@ enum Entry {
 struct State {
     entries: HashMap<u128, Entry>,
     /// Stored ones by age, oldest first.
-    ages: VecDeque<(u128, UnixNanos)>,
+    ages: VecDeque<(u128, UnixNanos, u64)>,
 }
 
 /// The window of requests seen lately.
@@ -123,16 +123,17 @@ impl Dedup {
 impl State {
     fn remember(&mut self, hash: u128, seq: u64, received: UnixNanos) {
         self.entries.insert(hash, Entry::Stored(seq));
-        self.ages.push_back((hash, received));
+        self.ages.push_back((hash, received, seq));
     }
 
     fn forget(&mut self, now: UnixNanos, window: Duration) {
-        while let Some(&(hash, received)) = self.ages.front() {
+        while let Some(&(hash, received, seq)) = self.ages.front() {
             if self.ages.len() <= ENTRIES_MAX && now.since(received) <= window {
                 return;
             }
             self.ages.pop_front();
-            if matches!(self.entries.get(&hash), Some(Entry::Stored(_))) {
+            // Replay finds a request twice that came again after the window; the later one is remembered.
+            if matches!(self.entries.get(&hash), Some(Entry::Stored(latest)) if *latest == seq) {
                 self.entries.remove(&hash);
             }
         }
@@ -172,5 +173,32 @@ mod tests {
         dedup.settle(HASH, UnixNanos(0), &Err(Refusal::ReadOnly("test".into())));
         assert!(twin.try_recv().unwrap().is_err());
         assert!(matches!(dedup.claim(HASH, UnixNanos(0)), Claim::New));
+    }
+
+    /// Scenario: one request more than are remembered, all within the window.
+    /// Guarantees: the oldest is new again, all others are known.
+    #[test]
+    fn the_oldest_go_when_there_are_too_many() {
+        let dedup = Dedup::new(Duration::from_secs(10));
+        for number in 0..=ENTRIES_MAX as u64 {
+            let hash = u128::from(number);
+            assert!(matches!(dedup.claim(hash, UnixNanos(0)), Claim::New));
+            dedup.settle(hash, UnixNanos(0), &committed(number));
+        }
+        assert!(matches!(dedup.claim(1, UnixNanos(0)), Claim::Stored(1)));
+        assert!(matches!(dedup.claim(ENTRIES_MAX as u128, UnixNanos(0)), Claim::Stored(_)));
+        assert!(matches!(dedup.claim(0, UnixNanos(0)), Claim::New));
+    }
+
+    /// Scenario: replay finds a request that was stored, and stored again after the window.
+    /// Guarantees: when the first is forgotten for its age, the second is still known.
+    #[test]
+    fn the_later_of_two_is_remembered() {
+        let dedup = Dedup::new(Duration::from_secs(10));
+        let remembered =
+            |seq, seconds: i64| Remembered { hash: HASH, seq, received: UnixNanos(seconds * 1_000_000_000) };
+        dedup.restore(vec![remembered(9, 11), remembered(3, 0)], UnixNanos(12_000_000_000));
+        assert!(matches!(dedup.claim(HASH, UnixNanos(12_000_000_000)), Claim::Stored(9)));
+        assert!(matches!(dedup.claim(HASH, UnixNanos(22_000_000_000)), Claim::New));
     }
 }
