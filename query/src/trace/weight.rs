@@ -45,7 +45,8 @@ fn threshold(digits: &str) -> Option<u64> {
     if digits.is_empty() || digits.len() > DIGITS || !digits.bytes().all(is_digit) {
         return None;
     }
-    u64::from_str_radix(&format!("{digits:0<DIGITS$}"), 16).ok()
+    let left_off = DIGITS.saturating_sub(digits.len());
+    u64::from_str_radix(digits, 16).ok().map(|stated| stated << (4 * left_off))
 }
 
 #[cfg(test)]
