@@ -1,13 +1,16 @@
 //! Brings files to a target size, partition by partition.
 //!
 //! [`plan`] chooses neighbours that are worth merging, [`source`] reads them and checks their content hash, [`merge`] writes
-//! the new file: row groups are copied byte for byte, and only small ones are decoded and encoded again. One commit then
+//! the new file: row groups are copied byte for byte, and only small ones, and those with rows that stand in an earlier place
+//! already ([`repeated`]), are decoded and encoded again ([`encode`]). One commit then
 //! replaces the old files by the new one; a crash before it leaves a file that no list names.
 //!
-//! Memory: one buffer of 1 MiB, the footers of the inputs, and, while small row groups are encoded again, one row group.
+//! Memory: one buffer of 1 MiB, the footers and the span ids of the inputs (8 bytes a row), and, while small row groups are encoded again, one row group.
 
+mod encode;
 mod merge;
 mod plan;
+mod repeated;
 mod source;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -54,6 +57,7 @@ struct Counters {
     bytes_out: AtomicU64,
     row_groups_copied: AtomicU64,
     rows_encoded: AtomicU64,
+    rows_repeated: AtomicU64,
 }
 
 /// Figures of compaction since start.
@@ -73,6 +77,8 @@ pub struct CompactionStatus {
     pub row_groups_copied: u64,
     /// Rows that were decoded and encoded again.
     pub rows_encoded: u64,
+    /// Rows left out, since an earlier one says the same word for word.
+    pub rows_repeated: u64,
 }
 
 /// How a try to merge ended.
@@ -184,7 +190,8 @@ impl Compactor {
         let (files_in, bytes_in) = (removes.len() as u64, removes.iter().map(|file| file.size_bytes).sum());
         let bytes_out = merged.new.file.size_bytes;
         let adds = vec![merged.new];
-        let transaction = Transaction { purpose: Purpose::Compaction, adds, removes, watermark: None };
+        let purpose = if merged.rows_repeated == 0 { Purpose::Compaction } else { Purpose::Repeats };
+        let transaction = Transaction { purpose, adds, removes, watermark: None };
         self.committer.commit(&mut table, &transaction).await?;
         let counters = &self.counters;
         let count = |counter: &AtomicU64, by: u64| counter.fetch_add(by, Ordering::Relaxed);
@@ -194,6 +201,7 @@ impl Compactor {
         count(&counters.bytes_out, bytes_out);
         count(&counters.row_groups_copied, merged.row_groups_copied);
         count(&counters.rows_encoded, merged.rows_encoded);
+        count(&counters.rows_repeated, merged.rows_repeated);
         Ok(Outcome::Busy)
     }
 
@@ -208,6 +216,7 @@ impl Compactor {
             bytes_out: load(&self.counters.bytes_out),
             row_groups_copied: load(&self.counters.row_groups_copied),
             rows_encoded: load(&self.counters.rows_encoded),
+            rows_repeated: load(&self.counters.rows_repeated),
         }
     }
 }

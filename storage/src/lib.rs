@@ -39,6 +39,7 @@ mod parquet;
 mod partition;
 mod place;
 mod quarantine;
+mod repeats;
 mod retention;
 pub mod schema;
 mod scrubber;

@@ -439,6 +439,7 @@ impl Shared {
             quarantined_files: self.quarantined.load(Ordering::Relaxed),
             flushes: count(|flusher| &flusher.flushes),
             flush_failures: count(|flusher| &flusher.failures),
+            flush_repeats: count(|flusher| &flusher.repeats),
             read_only: self.refusal(),
             wal_syncs: self.health.syncs(),
             indexes_made: self.keeper.made(),

@@ -126,6 +126,12 @@ fn storage(out: &mut Exposition, status: &StoreStatus) {
     out.sample(&[], status.flushes);
     out.counter("daytwo_flush_failures_total", "Flushes that failed; their spans stay in memory and in the log.");
     out.sample(&[], status.flush_failures);
+    out.counter(
+        "daytwo_repeated_spans_total",
+        "Spans left out of files, since an earlier one, in another request, says the same word for word.",
+    );
+    out.sample(&[("found_by", "flush")], status.flush_repeats);
+    out.sample(&[("found_by", "merge")], status.compaction.rows_repeated);
     out.counter("daytwo_indexes_made_total", "Indexes made from their data files, since they were missing or damaged.");
     out.sample(&[], status.indexes_made);
     out.counter("daytwo_index_failures_total", "Indexes that could not be made; their files are scanned instead.");

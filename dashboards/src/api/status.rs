@@ -84,6 +84,8 @@ pub(crate) struct Storage {
     quarantined_files: u64,
     flushes: u64,
     flush_failures: u64,
+    /// Spans left out of files by flushes and merges, since an earlier one says the same word for word.
+    repeated_spans: u64,
     upkeep: Upkeep,
 }
 
@@ -218,6 +220,7 @@ fn storage_counts(status: &StoreStatus) -> Storage {
         quarantined_files: status.quarantined_files,
         flushes: status.flushes,
         flush_failures: status.flush_failures,
+        repeated_spans: status.flush_repeats.saturating_add(status.compaction.rows_repeated),
         upkeep: upkeep(status),
     }
 }

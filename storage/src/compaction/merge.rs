@@ -1,32 +1,28 @@
-//! Writes one file of several: row groups as they are, small neighbours as one.
+//! Writes one file of several: row groups as they are, small neighbours as one, rows that stand twice once.
 
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use bytes::Bytes;
-use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::errors::{ParquetError, Result as ParquetResult};
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
+use parquet::file::metadata::ParquetMetaData;
 use parquet::file::properties::WriterProperties;
 use parquet::file::reader::ChunkReader;
 use parquet::file::statistics::Statistics;
 use parquet::file::writer::SerializedFileWriter;
 
+use super::encode::{self, Rows};
 use super::plan::Policy;
+use super::repeated::{self, Kept};
 use super::source::{Opened, Source, Unreadable, closed_column};
 use crate::index::{Builder, Indexes, Part};
 use crate::parquet::output::{Output, Published};
 use crate::parquet::properties;
-use crate::parquet::writer::{self, NewFile, Pieces, disk_full};
+use crate::parquet::writer::{self, NewFile, disk_full};
 use crate::partition::FileName;
 use crate::place::Place;
-use crate::schema::{col, memory_schema};
+use crate::schema::col;
 use crate::{DataFile, StorageError};
-
-/// Rows decoded at a time while small row groups are encoded again.
-const BATCH_ROWS: usize = 8192;
 
 /// A file made of others.
 #[derive(Debug)]
@@ -34,6 +30,7 @@ pub(super) struct Merged {
     pub(super) new: NewFile,
     pub(super) row_groups_copied: u64,
     pub(super) rows_encoded: u64,
+    pub(super) rows_repeated: u64,
 }
 
 /// Why there is none.
@@ -119,39 +116,73 @@ fn write(
     cancelled: &AtomicBool,
 ) -> Result<(Merged, Vec<Part>), Failure> {
     let failed = |error: ParquetError| Failure::Output(disk_full(error, &place.dir().join(path)));
+    let kept = repeated::kept(sources).map_err(failed)?;
     let mut output = Output::create(place, path)?;
     let mut writer = writer_like(&mut output, sources).map_err(failed)?;
-    let (mut row_groups_copied, mut rows_encoded, mut parts) = (0, 0, Vec::new());
+    let mut progress = Progress::default();
     for step in steps(sources, policy.keep_rows) {
         check(cancelled)?;
-        match encode(&sources[step.clone()]).map_err(failed)? {
-            Some(encoded) if encoded.metadata.file_metadata().schema() == writer.schema_descr().root_schema() => {
-                copy_all(&mut writer, &encoded.bytes, &encoded.metadata).map_err(failed)?;
-                rows_encoded += sources[step].iter().map(Source::rows).sum::<u64>();
-                parts.push(Part::Built(Box::new(encoded.index)));
-            }
-            // Alone, or rows of a version from before, with columns of other types.
-            _ => {
-                for at in step {
-                    let source = &sources[at];
-                    copy_all(&mut writer, &source.bytes, source.metadata()).map_err(failed)?;
-                    row_groups_copied += source.metadata().num_row_groups() as u64;
-                    parts.push(Part::File(inputs[at].clone()));
-                }
-            }
+        let (sources, kept) = (&sources[step.clone()], &kept[step.clone()]);
+        if !progress.encode(&mut writer, sources, kept).map_err(failed)? {
+            progress.copy(&mut writer, sources, &inputs[step]).map_err(failed)?;
         }
     }
     let metadata = writer.close().map_err(failed)?;
     let published = output.publish()?;
     let new = new_file(path, inputs, &metadata, published);
-    Ok((Merged { new, row_groups_copied, rows_encoded }, parts))
+    let Progress { row_groups_copied, rows_encoded, rows_repeated, parts } = progress;
+    Ok((Merged { new, row_groups_copied, rows_encoded, rows_repeated }, parts))
+}
+
+/// What is in the new file so far.
+#[derive(Default)]
+struct Progress {
+    row_groups_copied: u64,
+    rows_encoded: u64,
+    rows_repeated: u64,
+    parts: Vec<Part>,
+}
+
+impl Progress {
+    /// Decodes inputs and encodes what stands in no earlier one; whether that was worth it and possible. It is not for an input
+    /// alone whose rows all stay, nor for rows of a version from before, with columns of other types.
+    fn encode(&mut self, writer: &mut Writer<'_>, sources: &[Source], kept: &[Kept]) -> ParquetResult<bool> {
+        let gone = kept.iter().map(repeated::gone).sum::<u64>();
+        if sources.len() < 2 && gone == 0 {
+            return Ok(false);
+        }
+        let mut index = Builder::default();
+        for rows in row_groups_of(sources, kept) {
+            let Some(encoded) = encode::encode(&rows, &mut index)? else {
+                return Ok(false);
+            };
+            if encoded.metadata.file_metadata().schema() != writer.schema_descr().root_schema() {
+                return Ok(false);
+            }
+            copy_all(writer, &encoded.bytes, &encoded.metadata)?;
+        }
+        self.rows_repeated += gone;
+        self.rows_encoded += sources.iter().map(Source::rows).sum::<u64>() - gone;
+        self.parts.push(Part::Built(Box::new(index)));
+        Ok(true)
+    }
+
+    /// Copies inputs as they are.
+    fn copy(&mut self, writer: &mut Writer<'_>, sources: &[Source], inputs: &[DataFile]) -> ParquetResult<()> {
+        for (source, input) in sources.iter().zip(inputs) {
+            copy_all(writer, &source.bytes, source.metadata())?;
+            self.row_groups_copied += source.metadata().num_row_groups() as u64;
+            self.parts.push(Part::File(input.clone()));
+        }
+        Ok(())
+    }
 }
 
 fn new_file(path: &str, inputs: &[DataFile], metadata: &ParquetMetaData, published: Published) -> NewFile {
     let file = DataFile {
         path: path.to_owned(),
         size_bytes: published.bytes,
-        rows: inputs.iter().map(|input| input.rows).sum(),
+        rows: u64::try_from(metadata.file_metadata().num_rows()).unwrap_or(0),
         start_range: range_of(metadata, col::START),
         received_hour: inputs.first().map_or_else(String::new, |input| input.received_hour.clone()),
         content_hash: Some(published.content_hash),
@@ -200,6 +231,16 @@ fn steps(sources: &[Source], keep_rows: u64) -> Vec<Range<usize>> {
     steps
 }
 
+/// What becomes one row group each: several inputs together, or each row group of one.
+fn row_groups_of<'a>(sources: &'a [Source], kept: &'a [Kept]) -> Vec<Vec<Rows<'a>>> {
+    let all =
+        |row_group| sources.iter().zip(kept).map(move |(source, kept)| Rows { source, row_group, kept }).collect();
+    match sources {
+        [source] => (0..source.metadata().num_row_groups()).map(|at| all(Some(at))).collect(),
+        _ => vec![all(None)],
+    }
+}
+
 /// Copies all row groups byte for byte, with their statistics, page indexes and bloom filters.
 fn copy_all<R: ChunkReader>(writer: &mut Writer<'_>, reader: &R, metadata: &ParquetMetaData) -> ParquetResult<()> {
     for at in 0..metadata.num_row_groups() {
@@ -210,43 +251,6 @@ fn copy_all<R: ChunkReader>(writer: &mut Writer<'_>, reader: &R, metadata: &Parq
         group.close()?;
     }
     Ok(())
-}
-
-/// Rows of several files as one row group, in memory.
-struct Encoded {
-    bytes: Bytes,
-    metadata: Arc<ParquetMetaData>,
-    index: Builder,
-}
-
-/// Decodes files and encodes their rows as one row group; `None` for a file alone, which gains nothing.
-fn encode(sources: &[Source]) -> ParquetResult<Option<Encoded>> {
-    if sources.len() < 2 {
-        return Ok(None);
-    }
-    let mut writer = ArrowWriter::try_new_with_options(Vec::new(), memory_schema(), properties::options())?;
-    let (mut pieces, mut index) = (Pieces::default(), Builder::default());
-    for source in sources {
-        // What repeats for a whole resource stays a dictionary, which is decoded and encoded once a row group.
-        let options = ArrowReaderOptions::new().with_schema(memory_schema());
-        let Ok(typed) = ArrowReaderMetadata::try_new(Arc::clone(source.arrow.metadata()), options) else {
-            return Ok(None);
-        };
-        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(source.bytes.try_clone()?, typed);
-        for batch in reader.with_batch_size(BATCH_ROWS).build()? {
-            for (piece, begins_row_group) in pieces.of(&batch?) {
-                if begins_row_group {
-                    index.begin_row_group();
-                }
-                index.push(&piece).map_err(|error| ParquetError::External(Box::new(error)))?;
-                writer.write(&piece)?;
-            }
-        }
-    }
-    let bytes = Bytes::from(writer.into_inner()?);
-    let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
-    let metadata = Arc::clone(ArrowReaderMetadata::load(&bytes, options)?.metadata());
-    Ok(Some(Encoded { bytes, metadata, index }))
 }
 
 /// Bounds of a column over all row groups; `None` when one of them does not say.

@@ -3,17 +3,19 @@
 use std::fs::File;
 use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::bloom_filter::Sbbf;
 use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::{ParquetError, Result as ParquetResult};
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, RowGroupMetaData};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::reader::ChunkReader;
 
 use crate::damage::open_whole;
 use crate::place::Place;
+use crate::schema::memory_schema;
 use crate::{DataFile, StorageError};
 
 /// An input that is not what was written.
@@ -58,6 +60,22 @@ impl Source {
     pub(super) fn largest_row_group(&self) -> u64 {
         let rows = self.metadata().row_groups().iter().map(|group| u64::try_from(group.num_rows()).unwrap_or(0));
         rows.max().unwrap_or(0)
+    }
+
+    /// How to read it in the memory schema, so that what repeats for a whole resource stays a dictionary, which is decoded and encoded
+    /// once a row group; `None` when its columns are of other types.
+    pub(super) fn typed(&self) -> Option<ArrowReaderMetadata> {
+        let options = ArrowReaderOptions::new().with_schema(memory_schema());
+        ArrowReaderMetadata::try_new(Arc::clone(self.arrow.metadata()), options).ok()
+    }
+
+    /// The first row of a row group, or of the file, and how many there are.
+    pub(super) fn range_of(&self, row_group: Option<usize>) -> (usize, usize) {
+        let rows = |group: &RowGroupMetaData| usize::try_from(group.num_rows()).unwrap_or(0);
+        let groups = self.metadata().row_groups();
+        let first = groups.iter().take(row_group.unwrap_or(0)).map(rows).sum();
+        let some = groups.iter().skip(row_group.unwrap_or(0)).take(row_group.map_or(usize::MAX, |_| 1));
+        (first, some.map(rows).sum())
     }
 
     /// All its rows.

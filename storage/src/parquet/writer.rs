@@ -10,7 +10,6 @@ use parquet::arrow::ArrowWriter;
 
 use super::output::Output;
 use super::properties::{self, PAGE_ROWS, ROW_GROUP_ROWS};
-use crate::buffer::Buffered;
 use crate::fs::io_error;
 use crate::index::Builder;
 use crate::place::Place;
@@ -40,7 +39,7 @@ pub(crate) struct NewFile {
 /// # Errors
 /// [`crate::StorageError::Io`], [`crate::StorageError::DiskFull`], [`crate::StorageError::Parquet`]; what was written until then
 /// is removed, since a disk that ran full needs the room.
-pub(crate) fn write(place: &Place, path: &str, hour: &str, batches: &[&Buffered]) -> Result<(NewFile, Builder)> {
+pub(crate) fn write(place: &Place, path: &str, hour: &str, batches: &[RecordBatch]) -> Result<(NewFile, Builder)> {
     let written = try_write(place, path, hour, batches);
     if written.is_err() {
         place.discard(path);
@@ -48,15 +47,14 @@ pub(crate) fn write(place: &Place, path: &str, hour: &str, batches: &[&Buffered]
     written
 }
 
-fn try_write(place: &Place, path: &str, hour: &str, batches: &[&Buffered]) -> Result<(NewFile, Builder)> {
+fn try_write(place: &Place, path: &str, hour: &str, batches: &[RecordBatch]) -> Result<(NewFile, Builder)> {
     let target = place.dir().join(path);
     let output = Output::create(place, path)?;
     let mut writer = ArrowWriter::try_new_with_options(output, memory_schema(), properties::options())?;
     let mut ranges = Ranges::default();
     let mut pieces = Pieces::default();
     let mut index = Builder::default();
-    for buffered in batches {
-        let batch = buffered.batch.record_batch();
+    for batch in batches {
         ranges.add(batch);
         for (piece, begins_row_group) in pieces.of(batch) {
             if begins_row_group {
@@ -72,7 +70,7 @@ fn try_write(place: &Place, path: &str, hour: &str, batches: &[&Buffered]) -> Re
     let file = DataFile {
         path: path.to_owned(),
         size_bytes: published.bytes,
-        rows: batches.iter().map(|buffered| buffered.batch.len() as u64).sum(),
+        rows: batches.iter().map(|batch| batch.num_rows() as u64).sum(),
         start_range: ranges.start,
         received_hour: hour.to_owned(),
         content_hash: Some(content_hash),

@@ -9,5 +9,6 @@ mod files;
 mod indexes;
 mod object;
 mod peers;
+mod repeats;
 mod retention;
 mod support;

@@ -139,6 +139,8 @@ pub struct StoreStatus {
     pub flushes: u64,
     /// Flushes that failed since start.
     pub flush_failures: u64,
+    /// Spans left out of flushes since start, since another one in the same flush says the same word for word.
+    pub flush_repeats: u64,
     /// Set while writes are refused: why. May pass by itself.
     pub read_only: Option<String>,
     /// `fdatasync` calls of the log since start, by how long they took.

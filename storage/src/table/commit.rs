@@ -26,6 +26,8 @@ pub(crate) enum Purpose {
     Flush,
     /// The same spans in other files.
     Compaction,
+    /// The same spans in other files, without those that stood there twice.
+    Repeats,
     /// Spans that are kept no longer.
     Retention,
     /// A file that cannot be read.
@@ -38,7 +40,7 @@ impl Purpose {
         match self {
             Self::Flush => "WRITE",
             Self::Compaction => "OPTIMIZE",
-            Self::Retention | Self::Damage => "DELETE",
+            Self::Repeats | Self::Retention | Self::Damage => "DELETE",
         }
     }
 

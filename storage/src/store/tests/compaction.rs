@@ -101,7 +101,7 @@ fn check_row_groups(snapshot: &Snapshot, groups: usize) {
 }
 
 /// The merged file has its index at once, and it finds exactly the rows of every trace.
-fn check_index(store: &Store, snapshot: &Snapshot) {
+pub(super) fn check_index(store: &Store, snapshot: &Snapshot) {
     assert_eq!(store.status().indexes_made, 0, "no index had to be made from a data file");
     let index = snapshot.indexes.open(&snapshot.files[0]).unwrap();
     let mut rows_of: std::collections::BTreeMap<Vec<u8>, Vec<u32>> = std::collections::BTreeMap::new();
