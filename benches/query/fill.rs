@@ -45,7 +45,7 @@ impl Default for CorpusClock {
 }
 
 impl CorpusClock {
-    fn set(&self, now: u64) {
+    pub(crate) fn set(&self, now: u64) {
         self.0.store(now, Ordering::Relaxed);
     }
 }

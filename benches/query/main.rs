@@ -5,9 +5,12 @@
 //! the decoder and the store, and one span apart in its middle) and reuses it; `--spans 100000000` works alike, given 5 GB
 //! and time. Every figure is of warm files: each question is asked once before it counts.
 //!
+//! `--cells` asks the correlation engine instead: what cells cost and take, and RED from them (`cells.rs`).
+//!
 //! The ceiling of RED is the same two columns through the Parquet reader into one histogram, with nothing around it: no
 //! grouping, no plan, no snapshot.
 
+mod cells;
 mod fill;
 mod sizes;
 
@@ -45,6 +48,9 @@ const RED: &str = "SELECT service_name, spans, errors, hdr_quantile(h, 0.5) AS p
 async fn main() -> Result<(), Failed> {
     let options = Options::from_args()?;
     let mut out = std::io::stdout().lock();
+    if options.cells {
+        return cells::run(options.spans, &options.dir, &mut out).await;
+    }
     let clock = Arc::new(fill::CorpusClock::default());
     let store = fill::open(&options.dir, &clock).await?;
     fill::fill(&store, &clock, options.spans, &mut out).await?;
@@ -83,19 +89,23 @@ async fn main() -> Result<(), Failed> {
 struct Options {
     spans: u64,
     dir: PathBuf,
+    /// Cells instead of stored spans.
+    cells: bool,
 }
 
 impl Options {
     fn from_args() -> Result<Self, Failed> {
-        let mut options = Self { spans: 10_000_000, dir: std::env::temp_dir().join("daytwo-bench-query") };
+        let dir = std::env::temp_dir().join("daytwo-bench-query");
+        let mut options = Self { spans: 10_000_000, dir, cells: false };
         let mut args = std::env::args().skip(1);
         while let Some(arg) = args.next() {
             match arg.as_str() {
                 "--spans" => options.spans = args.next().ok_or("--spans takes a number")?.parse()?,
                 "--dir" => options.dir = args.next().ok_or("--dir takes a folder")?.into(),
+                "--cells" => options.cells = true,
                 // Cargo's own.
                 "--bench" => {}
-                other => return Err(format!("unknown option {other}; there are --spans and --dir").into()),
+                other => return Err(format!("unknown option {other}; there are --spans, --dir and --cells").into()),
             }
         }
         Ok(options)

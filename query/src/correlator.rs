@@ -44,6 +44,8 @@ pub struct EngineStatus {
     pub evicted_traces: u64,
     /// Cells held.
     pub cells: u64,
+    /// Bytes that they take, as counted every ten seconds.
+    pub cell_bytes: u64,
     /// Spans that came after their trace had been closed; their trace was measured again.
     pub late_spans: u64,
     /// Late spans whose trace was no longer held and could not be read again: measured without it.

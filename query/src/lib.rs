@@ -12,6 +12,7 @@
 
 pub mod answer;
 mod catalogue;
+mod cell_table;
 mod config;
 pub mod correlator;
 mod data_file;
@@ -21,6 +22,7 @@ mod error;
 mod functions;
 mod guard;
 mod hash;
+mod hdr_v2;
 mod lookup;
 pub mod measure;
 mod search;

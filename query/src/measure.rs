@@ -9,7 +9,7 @@ mod histogram;
 mod record;
 
 pub(crate) use cells::{COARSE, FINE, KeptHour, slot_start};
-pub use cells::{CellEntry, CellKey, CellValue, Exemplar, SliCells, Slot};
+pub use cells::{CellEntry, CellFilter, CellKey, CellValue, Exemplar, SliCells, Slot};
 pub use histogram::{Count, LogHistogram};
 pub(crate) use record::FIRST_CALL;
 pub use record::{NodeKey, NodeValue, TraceRecord, measure_trace};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use chrono::DateTime;
 use datafusion::catalog::{CatalogProvider, MemTable, MemoryCatalogProviderList, SchemaProvider, TableProvider};
 use datafusion::datasource::ViewTable;
 use datafusion::error::{DataFusionError, Result as PlanResult};
@@ -12,7 +13,9 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionConfig;
+use daytwo_storage::UnixNanos;
 
+use crate::cell_table::CellTable;
 use crate::span_table::{STORE_URL, SpanTable};
 use crate::tables::{EngineTable, EngineTables};
 use crate::{QueryConfig, QueryError, Result, functions, views};
@@ -66,15 +69,18 @@ fn runtime(config: &QueryConfig) -> Result<Arc<RuntimeEnv>> {
     Ok(runtime)
 }
 
-/// A session of one query: the template with tables.
+/// A session of one query, asked at `now`: the template with tables.
 pub(crate) fn with_tables(
     template: &SessionState,
     spans: Arc<SpanTable>,
     engine: Arc<dyn EngineTables>,
+    now: UnixNanos,
 ) -> Result<SessionState> {
-    let bare = SessionStateBuilder::new_from_existing(template.clone())
+    let mut bare = SessionStateBuilder::new_from_existing(template.clone())
         .with_catalog_list(Arc::new(MemoryCatalogProviderList::new()))
         .build();
+    // `now()` is this instant throughout the statement: a constant, which filters can be made of.
+    bare.execution_props_mut().query_execution_start_time = Some(DateTime::from_timestamp_nanos(now.0));
     let tables = Arc::new(Tables { spans, engine, planner: bare.clone() });
     bare.catalog_list().register_catalog(CATALOG.to_owned(), Arc::new(Catalog(tables)));
     Ok(bare)
@@ -136,6 +142,9 @@ impl SchemaProvider for Tables {
         let Some(table) = engine else {
             return self.view(name);
         };
+        if table == EngineTable::Slis {
+            return Ok(Some(Arc::new(CellTable::new(Arc::clone(&self.engine)))));
+        }
         let rows = self.engine.table(table).map_err(|error| DataFusionError::External(Box::new(error)))?;
         Ok(Some(Arc::new(MemTable::try_new(rows.schema(), vec![vec![rows]])?)))
     }

@@ -126,7 +126,7 @@ pub fn services(cells: &SliCells, window: TimeWindow, environment: Option<&str>)
         last: i64,
     }
     let mut sums: BTreeMap<(String, String), Sum> = BTreeMap::new();
-    for (key, slot, value) in cells.iter(window).filter(|(key, ..)| matches(environment, key)) {
+    for (key, slot, value) in cells.iter(window, |key| matches(environment, key)) {
         let sum = sums.entry((key.service.to_string(), key.environment.to_string())).or_default();
         if !key.version.is_empty() {
             sum.versions.insert(key.version.to_string());
@@ -160,7 +160,7 @@ pub fn services(cells: &SliCells, window: TimeWindow, environment: Option<&str>)
 pub fn operations(cells: &SliCells, window: TimeWindow, service: &str, environment: Option<&str>) -> Vec<OperationSli> {
     let mut sums: BTreeMap<(String, i32), CellValue> = BTreeMap::new();
     let wanted = |key: &CellKey| *key.service == *service && matches(environment, key);
-    for (key, _, value) in cells.iter(window).filter(|(key, ..)| wanted(key)) {
+    for (key, _, value) in cells.iter(window, wanted) {
         sums.entry((key.operation.to_string(), key.kind)).or_default().merge(value);
     }
     let row = |((operation, kind), value): ((String, i32), CellValue)| {
@@ -197,5 +197,5 @@ pub fn rows(cells: &SliCells, window: TimeWindow) -> Vec<SliRow> {
         self_p50_ms: value.own.quantile_ms(0.5),
         self_p95_ms: value.own.quantile_ms(0.95),
     };
-    cells.iter(window).map(row).collect()
+    cells.iter(window, |_| true).map(row).collect()
 }

@@ -118,7 +118,7 @@ impl QueryEngine {
 
     /// Checks, plans and starts a statement, on a stack that holds what the guard lets through.
     async fn plan(&self, text: &str, table: Arc<SpanTable>, slot: Slot) -> Result<Planned> {
-        let session = session::with_tables(&self.template, table, Arc::clone(&self.tables))?;
+        let session = session::with_tables(&self.template, table, Arc::clone(&self.tables), self.clock.now())?;
         let (text, text_bytes_max) = (text.to_owned(), self.config.text_bytes_max);
         let memory = self.config.memory_bytes_max;
         guard::on_big_stack(move || {

@@ -9,6 +9,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use crate::Result;
+use crate::measure::{CellFilter, CellKey};
 
 /// A table that the correlation engine fills.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -55,6 +56,18 @@ pub trait EngineTables: Send + Sync {
     /// # Errors
     /// What kept the rows from being gathered; the query that asked fails with it.
     fn table(&self, table: EngineTable) -> Result<RecordBatch>;
+
+    /// Keys of the cells that `wanted` takes, in order, and how many cells each has.
+    ///
+    /// # Errors
+    /// As [`EngineTables::table`].
+    fn cell_keys(&self, wanted: &CellFilter) -> Result<Vec<(CellKey, usize)>>;
+
+    /// The cells of some keys that `wanted` takes, as rows of `slis`: these columns of it, in this order. Each key's are those of one instant.
+    ///
+    /// # Errors
+    /// As [`EngineTables::table`].
+    fn cells(&self, keys: &[CellKey], wanted: &CellFilter, columns: &[usize]) -> Result<RecordBatch>;
 }
 
 /// Tables without rows, for a data folder that is read while no engine runs.
@@ -64,6 +77,14 @@ pub struct NoEngineTables;
 impl EngineTables for NoEngineTables {
     fn table(&self, table: EngineTable) -> Result<RecordBatch> {
         Ok(RecordBatch::new_empty(table.schema()))
+    }
+
+    fn cell_keys(&self, _wanted: &CellFilter) -> Result<Vec<(CellKey, usize)>> {
+        Ok(Vec::new())
+    }
+
+    fn cells(&self, _keys: &[CellKey], _wanted: &CellFilter, columns: &[usize]) -> Result<RecordBatch> {
+        Ok(RecordBatch::new_empty(Arc::new(slis_schema().project(columns)?)))
     }
 }
 

@@ -233,6 +233,8 @@ fn correlation(out: &mut Exposition, state: &AppState) {
     out.sample(&[], status.forgotten_early_traces);
     out.gauge("daytwo_sli_cells", "Cells of service level indicators held.");
     out.sample(&[], status.cells);
+    out.gauge("daytwo_sli_cell_bytes", "Bytes of memory that they take.");
+    out.sample(&[], status.cell_bytes);
     out.gauge("daytwo_correlation_lagging", "1 while the correlation engine is behind ingestion.");
     out.sample(&[], u8::from(status.lagging));
     out.gauge("daytwo_declared_deployments", "Declared deployments that are kept.");

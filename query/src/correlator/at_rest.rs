@@ -10,6 +10,7 @@ use daytwo_storage::{Clock, Snapshot, UnixNanos};
 
 use super::{Correlator, EngineConfig};
 use crate::error::Result;
+use crate::measure::{CellFilter, CellKey};
 use crate::tables::{EngineTable, EngineTables};
 
 /// Time given to the last trace to become quiet, and then to be judged.
@@ -31,6 +32,10 @@ impl EngineAtRest {
         Arc::new(Self { config, clock, snapshot, measured: OnceLock::new() })
     }
 
+    fn measured(&self) -> &Correlator {
+        self.measured.get_or_init(|| self.measure())
+    }
+
     fn measure(&self) -> Arc<Correlator> {
         let now = self.clock.now();
         let last = last_start(&self.snapshot).map_or(now, |last| last.saturating_add(SETTLED).min(now));
@@ -42,7 +47,15 @@ impl EngineAtRest {
 
 impl EngineTables for EngineAtRest {
     fn table(&self, table: EngineTable) -> Result<RecordBatch> {
-        self.measured.get_or_init(|| self.measure()).table(table)
+        self.measured().table(table)
+    }
+
+    fn cell_keys(&self, wanted: &CellFilter) -> Result<Vec<(CellKey, usize)>> {
+        self.measured().cell_keys(wanted)
+    }
+
+    fn cells(&self, keys: &[CellKey], wanted: &CellFilter, columns: &[usize]) -> Result<RecordBatch> {
+        self.measured().cells(keys, wanted, columns)
     }
 }
 

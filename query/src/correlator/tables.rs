@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::Correlator;
 use crate::deployment::{Deployment, DeploymentFilter, Note};
+use crate::measure::{CellFilter, CellKey};
 use crate::slo::{Severity, SloReport};
 use crate::verdict::{Finding, QuantilesMs, Verdict};
 use crate::{EngineTable, EngineTables, QueryError, Result};
@@ -17,12 +18,20 @@ use crate::{EngineTable, EngineTables, QueryError, Result};
 impl EngineTables for Correlator {
     fn table(&self, table: EngineTable) -> Result<RecordBatch> {
         let columns = match table {
-            EngineTable::Slis => self.sli_columns()?,
+            EngineTable::Slis => return self.all_cells(),
             EngineTable::Slos => slo_columns(&self.slos(None).slos),
             EngineTable::Deployments => self.deployment_columns(),
             EngineTable::Verdicts => verdict_columns(&self.verdicts()),
         };
         fit(table.schema(), columns)
+    }
+
+    fn cell_keys(&self, wanted: &CellFilter) -> Result<Vec<(CellKey, usize)>> {
+        Ok(self.state().cells.keys(wanted))
+    }
+
+    fn cells(&self, keys: &[CellKey], wanted: &CellFilter, columns: &[usize]) -> Result<RecordBatch> {
+        self.cell_rows(keys, wanted, columns)
     }
 }
 
@@ -36,6 +45,11 @@ fn whole(number: u64) -> i64 {
 }
 
 fn texts<T>(rows: &[T], of: impl Fn(&T) -> String) -> ArrayRef {
+    Arc::new(StringArray::from_iter_values(rows.iter().map(of)))
+}
+
+/// Texts that the rows hold.
+fn held<'r, T>(rows: &'r [T], of: impl Fn(&'r T) -> &'r str) -> ArrayRef {
     Arc::new(StringArray::from_iter_values(rows.iter().map(of)))
 }
 

@@ -16,7 +16,7 @@ use datafusion::logical_expr::{
 };
 use hdrhistogram::serialization::V2Serializer;
 
-use super::sketch::{self, Sketch, SketchError};
+use super::sketch::{Sketch, SketchError};
 
 /// `hdr_histogram(x)`.
 pub(super) fn hdr_histogram() -> Arc<AggregateUDF> {
@@ -161,7 +161,7 @@ impl Sketches {
         let histograms = cast(histograms, &DataType::Binary)?;
         let histograms = histograms.as_binary::<i32>();
         for (row, group) in each.filter(|&(row, _)| histograms.is_valid(row)) {
-            self.change(group, |sketch| sketch.merge(&sketch::read(histograms.value(row))?))?;
+            self.change(group, |sketch| sketch.merge(histograms.value(row)))?;
         }
         Ok(())
     }

@@ -93,8 +93,7 @@ fn quantiles(histograms: &ArrayRef, fractions: &ArrayRef) -> Result<Int64Array> 
         if !(0.0..=1.0).contains(&q) {
             return Err(DataFusionError::Execution(format!("hdr_quantile takes a fraction from 0 to 1, not {q}")));
         }
-        let histogram = sketch::read(histograms.value(row)).map_err(|error| failed(&error))?;
-        Ok(sketch::quantile(&histogram, q))
+        sketch::quantile_of(histograms.value(row), q).map_err(|error| failed(&error))
     };
     (0..histograms.len()).map(one).collect()
 }
@@ -106,8 +105,8 @@ fn counts(histograms: &ArrayRef) -> Result<Int64Array> {
         if histograms.is_null(row) {
             return Ok(None);
         }
-        let histogram = sketch::read(histograms.value(row)).map_err(|error| failed(&error))?;
-        Ok(Some(i64::try_from(histogram.len()).unwrap_or(i64::MAX)))
+        let count = sketch::count_of(histograms.value(row)).map_err(|error| failed(&error))?;
+        Ok(Some(i64::try_from(count).unwrap_or(i64::MAX)))
     };
     (0..histograms.len()).map(one).collect()
 }

@@ -6,6 +6,8 @@
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer, Serializer, V2Serializer};
 
+use crate::hdr_v2::Counts;
+
 /// Significant decimal digits of every histogram in SQL.
 const DIGITS: u8 = 2;
 
@@ -50,9 +52,15 @@ impl Sketch {
         self.counters()?.record(value).map_err(SketchError::new)
     }
 
-    /// Counts everything that another histogram counted.
-    pub(crate) fn merge(&mut self, other: &Histogram<u64>) -> Result<(), SketchError> {
-        self.counters()?.add(other).map_err(SketchError::new)
+    /// Counts everything that a histogram in HDR V2 form counted.
+    pub(crate) fn merge(&mut self, bytes: &[u8]) -> Result<(), SketchError> {
+        let counters = self.counters()?;
+        let Some(other) = counts(bytes) else { return counters.add(read(bytes)?).map_err(SketchError::new) };
+        // The largest value first: there is room for the others then.
+        for (value, count) in other.descending() {
+            counters.record_n(value, count).map_err(SketchError::new)?;
+        }
+        Ok(())
     }
 
     /// Whether nothing was counted.
@@ -97,7 +105,7 @@ fn counter_bytes(histogram: &Histogram<u64>) -> usize {
 
 /// Reads a histogram in HDR V2 form. The bytes may come from the statement: what their header asks for is checked
 /// before anything is allocated.
-pub(crate) fn read(bytes: &[u8]) -> Result<Histogram<u64>, SketchError> {
+fn read(bytes: &[u8]) -> Result<Histogram<u64>, SketchError> {
     // V2 header: cookie, payload length, normalizing offset, digits (u32 each), lowest, highest (u64), ratio (f64).
     let digits = bytes.get(12..16).and_then(|digits| digits.try_into().ok()).map(u32::from_be_bytes);
     match digits {
@@ -112,8 +120,31 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Histogram<u64>, SketchError> {
     Ok(histogram)
 }
 
-/// The value below which the fraction `q` of the counted values lies: the middle of its bucket.
-pub(crate) fn quantile(histogram: &Histogram<u64>, q: f64) -> Option<i64> {
+/// The same of the usual form, without counters.
+fn counts(bytes: &[u8]) -> Option<Counts> {
+    if bytes.len() > SERIALISED_BYTES_MAX { None } else { Counts::read(bytes) }
+}
+
+/// How many values a histogram in HDR V2 form counted.
+pub(crate) fn count_of(bytes: &[u8]) -> Result<u64, SketchError> {
+    match counts(bytes) {
+        Some(counts) => Ok(counts.total()),
+        None => Ok(read(bytes)?.len()),
+    }
+}
+
+/// The value below which the fraction `q` of the values counted lies, the middle of its bucket; `None` without values.
+pub(crate) fn quantile_of(bytes: &[u8], q: f64) -> Result<Option<i64>, SketchError> {
+    match counts(bytes) {
+        Some(counts) => {
+            let value = counts.quantile(q).filter(|_| (0.0..=1.0).contains(&q));
+            Ok(value.map(|value| i64::try_from(value).unwrap_or(i64::MAX)))
+        }
+        None => Ok(quantile(&read(bytes)?, q)),
+    }
+}
+
+fn quantile(histogram: &Histogram<u64>, q: f64) -> Option<i64> {
     if histogram.is_empty() || !(0.0..=1.0).contains(&q) {
         return None;
     }
@@ -164,10 +195,12 @@ mod tests {
     fn quantiles_are_within_one_percent() {
         for (seed, count) in [(1, 1), (2, 31), (3, 32), (4, 33), (5, 5_000)] {
             let values = values(seed, count);
-            let histogram = read(&bytes(sketch(&values))).unwrap();
+            let histogram = bytes(sketch(&values));
             for thousandths in [0, 10, 500, 900, 950, 990, 999, 1_000] {
                 let exact = exact(&values, thousandths);
-                let got = quantile(&histogram, f64::from(u32::try_from(thousandths).unwrap()) / 1_000.0).unwrap();
+                let q = f64::from(u32::try_from(thousandths).unwrap()) / 1_000.0;
+                let got = quantile_of(&histogram, q).unwrap().unwrap();
+                assert_eq!(Some(got), quantile(&read(&histogram).unwrap(), q), "with and without counters");
                 assert!((got - exact).abs() * 100 <= exact, "seed {seed} at {thousandths}: {got} for {exact}");
             }
         }
@@ -178,7 +211,7 @@ mod tests {
     #[test]
     fn a_shift_within_one_octave_is_seen() {
         for exact in [1_090_000_000_i64, 1_900_000_000] {
-            let got = quantile(&read(&bytes(sketch(&vec![exact; 1_000]))).unwrap(), 0.99).unwrap();
+            let got = quantile_of(&bytes(sketch(&vec![exact; 1_000])), 0.99).unwrap().unwrap();
             assert!((got - exact).abs() * 100 <= exact, "{got} for {exact}");
         }
     }
@@ -191,7 +224,7 @@ mod tests {
         for split in [0, 1, 40, 1_500, 2_999] {
             let mut merged = sketch(&[]);
             for half in [&all[..split], &all[split..]] {
-                merged.merge(&read(&bytes(sketch(half))).unwrap()).unwrap();
+                merged.merge(&bytes(sketch(half))).unwrap();
             }
             let together = read(&bytes(sketch(&all))).unwrap();
             assert_eq!(read(&bytes(merged)).unwrap(), together);
@@ -205,7 +238,8 @@ mod tests {
         let mut five_digits = bytes(sketch(&[1, 2, 3]));
         five_digits[15] = 5;
         for bytes in [&[][..], &[0xDE, 0xAD], &[0; 40], &five_digits] {
-            assert!(read(bytes).is_err());
+            assert!(count_of(bytes).is_err() && quantile_of(bytes, 0.5).is_err());
+            assert!(Sketch::default().merge(bytes).is_err());
         }
     }
 }

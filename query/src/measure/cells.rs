@@ -1,6 +1,7 @@
 //! [`SliCells`]: counts and latency per 10 s of every operation, kept for a bounded time in bounded memory.
 
 mod exemplars;
+mod filter;
 mod kept;
 mod value;
 
@@ -12,6 +13,7 @@ use daytwo_storage::UnixNanos;
 use crate::hash::HashMap;
 use crate::sli::TimeWindow;
 pub use exemplars::Exemplar;
+pub use filter::CellFilter;
 pub(crate) use kept::KeptHour;
 pub use value::{CellEntry, CellKey, CellValue, Slot};
 
@@ -21,6 +23,8 @@ pub(crate) const FINE: Duration = Duration::from_secs(10);
 pub(crate) const COARSE: Duration = Duration::from_secs(300);
 /// Fresh cells are kept this long.
 const FINE_KEPT: Duration = Duration::from_secs(2 * 3600);
+/// What a cell takes of its tree beside itself: its start, and its share of the room in leaves, six elevenths full when filled in order.
+const CELL_PLACE_BYTES: usize = 16 + size_of::<CellValue>() * 5 / 6;
 /// Name of the operation that takes what is over the limit.
 const OVERFLOW: &str = "~other";
 
@@ -142,19 +146,47 @@ impl SliCells {
     }
 
     fn measured_bytes(&self) -> usize {
-        let of = |series: &Series| -> usize {
-            series.fine.values().chain(series.coarse.values()).map(CellValue::bytes).sum()
+        let of = |(key, series): (&CellKey, &Series)| -> usize {
+            let cells = series.fine.values().chain(series.coarse.values());
+            cells.map(|cell| cell.bytes() + CELL_PLACE_BYTES).sum::<usize>() + key.bytes() + size_of::<Series>()
         };
-        self.series.values().map(of).sum()
+        self.series.iter().map(of).sum()
     }
 
-    /// Cells that start within the window (the first one may start up to its width earlier), in no order.
-    pub fn iter(&self, window: TimeWindow) -> impl Iterator<Item = (&CellKey, Slot, &CellValue)> {
-        self.series.iter().flat_map(move |(key, series)| {
-            let fine = within(&series.fine, window, FINE);
-            let coarse = within(&series.coarse, window, COARSE);
+    /// Cells of the keys wanted that start within the window (the first one may start up to its width earlier), in no order.
+    pub fn iter(
+        &self,
+        window: TimeWindow,
+        wanted: impl Fn(&CellKey) -> bool,
+    ) -> impl Iterator<Item = (&CellKey, Slot, &CellValue)> {
+        let to = window.to.0.saturating_sub(1);
+        self.series.iter().filter(move |(key, _)| wanted(key)).flat_map(move |(key, series)| {
+            let fine = within(&series.fine, slot_start(window.from, FINE), to, FINE);
+            let coarse = within(&series.coarse, slot_start(window.from, COARSE), to, COARSE);
             coarse.chain(fine).map(move |(slot, value)| (key, slot, value))
         })
+    }
+
+    /// The keys with cells that a filter takes, in order, and how many these are.
+    pub fn keys(&self, wanted: &CellFilter) -> Vec<(CellKey, usize)> {
+        let of = self.series.keys().filter(|key| wanted.takes(key));
+        let counted = of.map(|key| (key.clone(), self.cells_of(key, wanted).count()));
+        let mut keys: Vec<(CellKey, usize)> = counted.filter(|(_, count)| *count > 0).collect();
+        keys.sort_unstable();
+        keys
+    }
+
+    /// The cells of one key that start when a filter asks for, those of five minutes first.
+    pub fn cells_of(&self, key: &CellKey, wanted: &CellFilter) -> impl Iterator<Item = (Slot, &CellValue)> {
+        let (from, to) = (wanted.from_unix_nano, wanted.to_unix_nano);
+        self.series.get(key).into_iter().flat_map(move |series| {
+            within(&series.coarse, from, to, COARSE).chain(within(&series.fine, from, to, FINE))
+        })
+    }
+
+    /// Bytes that cells took when they were looked after last, every ten seconds.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// How many cells there are.
@@ -193,11 +225,11 @@ fn slot_width(width: Duration) -> i64 {
 
 fn within(
     cells: &BTreeMap<i64, CellValue>,
-    window: TimeWindow,
+    from: i64,
+    to: i64,
     width: Duration,
 ) -> impl Iterator<Item = (Slot, &CellValue)> {
-    let from = slot_start(window.from, width);
-    let to = window.to.0.max(from);
     let slot = move |start: i64| Slot { from_unix_nano: start, width_ns: slot_width(width) };
-    cells.range(from..to).filter(|(_, value)| value.calls > 0).map(move |(start, value)| (slot(*start), value))
+    let cells = if from <= to { Some(cells.range(from..=to)) } else { None };
+    cells.into_iter().flatten().filter(|(_, value)| value.calls > 0).map(move |(start, value)| (slot(*start), value))
 }

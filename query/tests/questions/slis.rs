@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use daytwo_query::{Clock, EngineAtRest, EngineConfig, QueryConfig, QueryEngine};
-use daytwo_storage::testing::TestSpan;
+use daytwo_storage::testing::{Seeded, TestSpan};
 use serde_json::{Value, json};
 
 use crate::harness::{RECEIVED, World};
@@ -146,4 +146,93 @@ async fn calls_tell_who_answered_and_the_gap() {
         assert_eq!(exemplars, Value::Array(slow));
     }
     assert_eq!(rows.len(), 3);
+}
+
+/// Scenario: cells of three services, two environments, two versions and both widths; eighty questions with ranges of time, some of them empty,
+/// and lists of names and kinds drawn at random, among them names that nobody has.
+/// Guarantees: each answer has exactly those of all rows that meet the question, whichever columns it asks for; the plan asks the cells for no others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_asked_of_the_cells_is_what_all_rows_would_answer() {
+    let world = World::new().await;
+    let mut random = Seeded::new(7);
+    let mut spans = calls();
+    let pick =
+        |random: &mut Seeded, names: &[&'static str]| names[usize::try_from(random.below(names.len() as u64)).unwrap()];
+    for span in &mut spans {
+        span.environment = Some(pick(&mut random, &["prod", "test"]).to_owned());
+        span.version = Some(pick(&mut random, &["v1", "v2"]).to_owned());
+        span.kind = if random.below(2) == 0 { 2 } else { 3 };
+    }
+    world.add(&spans).await;
+    let world = measured(world).await;
+    const COLUMNS: &str = "window_start_unix_nano, environment, service, version, operation, kind, window_s, spans, errors_adjusted, latency, p99_ns";
+    let order = "ORDER BY 1, 2, 3, 4, 5, 6, 7";
+    let all = world.rows(&format!("SELECT {COLUMNS} FROM slis {order}")).await;
+    assert!(all.len() > 500, "{}", all.len());
+    let mut found = 0;
+    for question in 0..80 {
+        let mut texts = |names: &[&'static str]| [(); 2].map(|()| pick(&mut random, names));
+        let services = texts(&["shop", "pay", "cart", "nobody"]);
+        let environments = texts(&["prod", "test"]);
+        let versions = texts(&["v1", "v2", "v3"]);
+        let [from, to] = [(); 2].map(|()| RECEIVED.0 - i64::try_from(random.below(20_000)).unwrap() * 1_000_000_000);
+        let (from, to) = if question % 5 == 0 { (from, to) } else { (from.min(to), from.max(to)) };
+        let kind = [2, 3][question % 2];
+        let time = |row: &Vec<Value>| row[0].as_str().unwrap().parse::<i64>().unwrap();
+        let is = |row: &Vec<Value>, column: usize, names: &[&str]| names.contains(&row[column].as_str().unwrap());
+        type Meets<'a> = Box<dyn Fn(&Vec<Value>) -> bool + 'a>;
+        let (filter, meets): (String, Meets<'_>) = match question % 4 {
+            0 => (
+                format!(
+                    "window_start_unix_nano >= {from} AND window_start_unix_nano < {to} AND service = '{}'",
+                    services[0]
+                ),
+                Box::new(|row| (from..to).contains(&time(row)) && is(row, 2, &services[..1])),
+            ),
+            1 => (
+                format!(
+                    "window_start_unix_nano BETWEEN {from} AND {to} AND service IN ('{}', '{}') AND kind = {kind}",
+                    services[0], services[1]
+                ),
+                Box::new(|row| (from..=to).contains(&time(row)) && is(row, 2, &services) && row[5] == json!(kind)),
+            ),
+            2 => (
+                format!(
+                    "{from} < window_start_unix_nano AND environment = '{}' AND (version = '{}' OR version = '{}')",
+                    environments[0], versions[0], versions[1]
+                ),
+                Box::new(|row| from < time(row) && is(row, 1, &environments[..1]) && is(row, 3, &versions)),
+            ),
+            _ => (
+                format!(
+                    "(service = '{}' OR environment = '{}') AND NOT window_start_unix_nano > {to} AND service <> '{}'",
+                    services[0], environments[0], services[1]
+                ),
+                Box::new(|row| {
+                    (is(row, 2, &services[..1]) || is(row, 1, &environments[..1]))
+                        && time(row) <= to
+                        && !is(row, 2, &services[1..])
+                }),
+            ),
+        };
+        let expected: Vec<&Vec<Value>> = all.iter().filter(|row| meets(row)).collect();
+        let rows = world.rows(&format!("SELECT {COLUMNS} FROM slis WHERE {filter} {order}")).await;
+        assert_eq!(rows.iter().collect::<Vec<_>>(), expected, "{filter}");
+        let count = world.rows(&format!("SELECT count(*), sum(spans) FROM slis WHERE {filter}")).await;
+        assert_eq!(number_or_zero(&count[0][0]), expected.len() as u64, "{filter}");
+        assert_eq!(number_or_zero(&count[0][1]), expected.iter().map(|row| number(&row[7])).sum::<u64>(), "{filter}");
+        found += expected.len();
+    }
+    assert!(found > 5_000, "{found}");
+    let hour = "CAST(now() - INTERVAL '1 hour' AS BIGINT)";
+    let plan = world
+        .rows(&format!("EXPLAIN SELECT spans FROM slis WHERE service = 'pay' AND window_start_unix_nano > {hour}"))
+        .await;
+    let plan = format!("{plan:?}");
+    assert!(plan.contains("partial_filters=[slis.service = "), "{plan}");
+    assert!(plan.contains("slis.window_start_unix_nano > Int64(1"), "a constant, in nanoseconds: {plan}");
+}
+
+fn number_or_zero(value: &Value) -> u64 {
+    if value.is_null() { 0 } else { number(value) }
 }

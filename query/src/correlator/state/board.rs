@@ -54,6 +54,7 @@ impl State {
             closed_traces: self.closed,
             evicted_traces: self.open.evicted,
             cells: self.cells.len() as u64,
+            cell_bytes: self.cells.bytes() as u64,
             late_spans: self.open.late_spans,
             fragment_spans: self.open.fragment_spans,
             read_again_traces: self.open.read_again,

@@ -1,91 +1,106 @@
-//! Cells as rows of `slis`.
+//! Cells as rows of `slis`: only those columns are made that somebody asked for.
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BinaryArray, Int32Array};
-use daytwo_storage::UnixNanos;
-use hdrhistogram::Histogram;
-use hdrhistogram::serialization::{Serializer, V2Serializer};
+use arrow::array::{ArrayRef, BinaryArray, Int32Array, RecordBatch, RecordBatchOptions};
 use serde_json::{Value, json};
 
-use super::{numbers, reals, some_numbers, texts, whole};
+use super::{held, numbers, reals, some_numbers, whole};
 use crate::correlator::Correlator;
-use crate::measure::{CellKey, CellValue, Exemplar, LogHistogram, Slot};
+use crate::measure::{CellFilter, CellKey, CellValue, Exemplar, LogHistogram, Slot};
+use crate::tables::slis_schema;
 use crate::trace::Weight;
-use crate::{QueryError, Result, TimeWindow};
+use crate::{QueryError, Result, hdr_v2};
 
 /// Significant digits of the histograms handed out: 0.1 %, finer than the cells themselves.
-const HDR_DIGITS: u8 = 3;
+const HDR_DIGITS: u32 = 3;
 
-/// A cell as a row: its histograms already in HDR V2 form.
-struct CellRow {
+/// What of a cell its columns need: taken under the engine's lock, made into columns after it.
+struct CellRow<'k> {
     slot: Slot,
-    key: CellKey,
+    key: &'k CellKey,
     counts: [u64; 3],
     adjusted: [f64; 3],
-    latency: Vec<u8>,
-    self_time: Vec<u8>,
-    edge_gap: Option<Vec<u8>>,
-    quantiles: [Option<i64>; 7],
+    latency: LogHistogram<u64>,
+    self_time: LogHistogram<u64>,
+    edge_gap: Option<LogHistogram<u64>>,
     exemplars: String,
 }
 
-impl Correlator {
-    pub(super) fn sli_columns(&self) -> Result<Vec<ArrayRef>> {
-        let ever = TimeWindow { from: UnixNanos(0), to: UnixNanos(i64::MAX) };
-        let mut cells: Vec<(CellKey, Slot, CellValue)> = {
-            let state = self.state();
-            state.cells.iter(ever).map(|(key, slot, value)| (key.clone(), slot, value.clone())).collect()
-        };
-        cells.sort_by(|left, right| (left.1.from_unix_nano, &left.0).cmp(&(right.1.from_unix_nano, &right.0)));
-        let mut serializer = V2Serializer::new();
-        let rows: Vec<CellRow> =
-            cells.into_iter().map(|cell| cell_row(cell, &mut serializer)).collect::<Result<_>>()?;
-        Ok(cell_columns(&rows))
+/// Which parts of cells some columns need.
+#[derive(Debug, Clone, Copy, Default)]
+struct Parts {
+    latency: bool,
+    self_time: bool,
+    edge_gap: bool,
+    exemplars: bool,
+}
+
+impl Parts {
+    fn of<'c>(columns: impl Iterator<Item = &'c str>) -> Self {
+        let mut parts = Self::default();
+        for column in columns {
+            match column {
+                "latency" | "p50_ns" | "p95_ns" | "p99_ns" => parts.latency = true,
+                "self_time" | "self_p50_ns" | "self_p95_ns" => parts.self_time = true,
+                "edge_gap" | "edge_gap_p50_ns" | "edge_gap_p95_ns" => parts.edge_gap = true,
+                "exemplars" => parts.exemplars = true,
+                _ => {}
+            }
+        }
+        parts
+    }
+
+    fn take<'k>(self, key: &'k CellKey, slot: Slot, value: &CellValue) -> CellRow<'k> {
+        CellRow {
+            slot,
+            key,
+            counts: [value.calls, value.errors, value.own_errors],
+            adjusted: [value.adjusted_calls(), value.adjusted_errors(), value.adjusted_own_errors()],
+            latency: if self.latency { value.weighed_total() } else { LogHistogram::default() },
+            self_time: if self.self_time { value.weighed_own() } else { LogHistogram::default() },
+            edge_gap: value.gap().filter(|_| self.edge_gap).map(|_| value.weighed_gap()),
+            exemplars: if self.exemplars { exemplars_json(value) } else { String::new() },
+        }
     }
 }
 
-fn cell_row((key, slot, value): (CellKey, Slot, CellValue), serializer: &mut V2Serializer) -> Result<CellRow> {
-    #[expect(clippy::cast_possible_truncation, reason = "nanoseconds below 2^63")]
-    let at = |histogram: &LogHistogram<u64>, q: f64| histogram.quantile(q).map(|ns| ns.round() as i64);
-    let (latency, own, gap) = (value.weighed_total(), value.weighed_own(), value.weighed_gap());
-    Ok(CellRow {
-        quantiles: [
-            at(&latency, 0.5),
-            at(&latency, 0.95),
-            at(&latency, 0.99),
-            at(&own, 0.5),
-            at(&own, 0.95),
-            at(&gap, 0.5),
-            at(&gap, 0.95),
-        ],
-        latency: hdr(&latency, serializer)?,
-        self_time: hdr(&own, serializer)?,
-        edge_gap: value.gap().map(|_| hdr(&gap, serializer)).transpose()?,
-        exemplars: exemplars_json(&value),
-        slot,
-        key,
-        counts: [value.calls, value.errors, value.own_errors],
-        adjusted: [value.adjusted_calls(), value.adjusted_errors(), value.adjusted_own_errors()],
-    })
+impl Correlator {
+    /// Every cell in every column, by start and key.
+    pub(super) fn all_cells(&self) -> Result<RecordBatch> {
+        let keys: Vec<CellKey> = self.state().cells.keys(&CellFilter::ALL).into_iter().map(|(key, _)| key).collect();
+        let columns: Vec<usize> = (0..slis_schema().fields().len()).collect();
+        self.cell_rows(&keys, &CellFilter::ALL, &columns)
+    }
+
+    pub(super) fn cell_rows(&self, keys: &[CellKey], wanted: &CellFilter, columns: &[usize]) -> Result<RecordBatch> {
+        let schema = Arc::new(slis_schema().project(columns)?);
+        let parts = Parts::of(schema.fields().iter().map(|field| field.name().as_str()));
+        let mut rows: Vec<CellRow<'_>> = {
+            let state = self.state();
+            let of = |key| state.cells.cells_of(key, wanted).map(move |(slot, value)| parts.take(key, slot, value));
+            keys.iter().flat_map(of).collect()
+        };
+        rows.sort_by_key(|row| row.slot.from_unix_nano);
+        let made: Result<Vec<ArrayRef>> = schema.fields().iter().map(|field| column(field.name(), &rows)).collect();
+        let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
+        RecordBatch::try_new_with_options(schema, made?, &options).map_err(QueryError::from)
+    }
 }
 
 /// The histogram in HDR V2 form, each bucket at its middle, weights as whole numbers of spans.
-fn hdr(histogram: &LogHistogram<u64>, serializer: &mut V2Serializer) -> Result<Vec<u8>> {
-    let failed = |error: &dyn std::fmt::Display| QueryError::internal(format!("cannot hand out a histogram: {error}"));
+fn hdr(histogram: &LogHistogram<u64>) -> Vec<u8> {
     let spans = |weight: u64| weight.saturating_add(Weight::ONE / 2) / Weight::ONE;
-    let mut counters = Histogram::<u64>::new_with_bounds(1, 2, HDR_DIGITS).map_err(|error| failed(&error))?;
-    counters.auto(true);
-    counters.record_n(0, spans(histogram.zeros())).map_err(|error| failed(&error))?;
-    for (bucket, weight) in histogram.buckets() {
+    let at_middle = |(bucket, weight): &(i16, u64)| {
         let middle = (histogram.lower_bound(*bucket) * histogram.lower_bound(bucket.saturating_add(1))).sqrt();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive nanoseconds below 2^64")]
         let value = middle.round() as u64;
-        counters.record_n(value, spans(*weight)).map_err(|error| failed(&error))?;
-    }
+        (value, spans(*weight))
+    };
+    let zeros = std::iter::once((0, spans(histogram.zeros())));
     let mut bytes = Vec::new();
-    serializer.serialize(&counters, &mut bytes).map_err(|error| failed(&error))?;
-    Ok(bytes)
+    hdr_v2::write(HDR_DIGITS, zeros.chain(histogram.buckets().iter().map(at_middle)), &mut bytes);
+    bytes
 }
 
 fn exemplars_json(value: &CellValue) -> String {
@@ -101,39 +116,55 @@ fn exemplars_json(value: &CellValue) -> String {
     Value::Array(slowest.chain(failed.map(|exemplar| list(exemplar, "failed"))).collect()).to_string()
 }
 
-fn cell_columns(rows: &[CellRow]) -> Vec<ArrayRef> {
-    let quantile = |at: usize| some_numbers(rows, move |row| row.quantiles.get(at).copied().flatten());
+fn width_s(row: &CellRow<'_>) -> i64 {
+    row.slot.width_ns / 1_000_000_000
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a width of minutes")]
+fn rate(row: &CellRow<'_>) -> f64 {
+    row.adjusted.first().copied().unwrap_or(0.0) / width_s(row).max(1) as f64
+}
+
+/// A quantile of what a histogram holds, in whole nanoseconds.
+fn at(histogram: &LogHistogram<u64>, q: f64) -> Option<i64> {
+    #[expect(clippy::cast_possible_truncation, reason = "nanoseconds below 2^63")]
+    histogram.quantile(q).map(|ns| ns.round() as i64)
+}
+
+/// One column of `slis`, by its name.
+fn column(name: &str, rows: &[CellRow<'_>]) -> Result<ArrayRef> {
     let count = |at: usize| numbers(rows, move |row| whole(row.counts.get(at).copied().unwrap_or(0)));
     let adjusted = |at: usize| reals(rows, move |row| row.adjusted.get(at).copied().unwrap_or(0.0));
-    let width_s = |row: &CellRow| row.slot.width_ns / 1_000_000_000;
-    #[expect(clippy::cast_precision_loss, reason = "a width of minutes")]
-    let rate = |row: &CellRow| row.adjusted.first().copied().unwrap_or(0.0) / width_s(row).max(1) as f64;
-    vec![
-        numbers(rows, |row| row.slot.from_unix_nano),
-        numbers(rows, width_s),
-        texts(rows, |row| row.key.environment.to_string()),
-        texts(rows, |row| row.key.service.to_string()),
-        texts(rows, |row| row.key.version.to_string()),
-        texts(rows, |row| row.key.operation.to_string()),
-        Arc::new(Int32Array::from_iter_values(rows.iter().map(|row| row.key.kind))),
-        count(0),
-        count(1),
-        count(2),
-        reals(rows, rate),
-        Arc::new(BinaryArray::from_iter_values(rows.iter().map(|row| &row.latency))),
-        Arc::new(BinaryArray::from_iter_values(rows.iter().map(|row| &row.self_time))),
-        quantile(0),
-        quantile(1),
-        quantile(2),
-        quantile(3),
-        quantile(4),
-        texts(rows, |row| row.key.peer.to_string()),
-        Arc::new(BinaryArray::from_iter(rows.iter().map(|row| row.edge_gap.as_ref()))),
-        quantile(5),
-        quantile(6),
-        adjusted(0),
-        adjusted(1),
-        adjusted(2),
-        texts(rows, |row| row.exemplars.clone()),
-    ]
+    let latency = |q: f64| some_numbers(rows, move |row| at(&row.latency, q));
+    let own = |q: f64| some_numbers(rows, move |row| at(&row.self_time, q));
+    let gap = |q: f64| some_numbers(rows, move |row| row.edge_gap.as_ref().and_then(|gap| at(gap, q)));
+    Ok(match name {
+        "window_start_unix_nano" => numbers(rows, |row| row.slot.from_unix_nano),
+        "window_s" => numbers(rows, width_s),
+        "environment" => held(rows, |row| &row.key.environment),
+        "service" => held(rows, |row| &row.key.service),
+        "version" => held(rows, |row| &row.key.version),
+        "operation" => held(rows, |row| &row.key.operation),
+        "kind" => Arc::new(Int32Array::from_iter_values(rows.iter().map(|row| row.key.kind))),
+        "spans" => count(0),
+        "errors" => count(1),
+        "own_errors" => count(2),
+        "rate_per_s" => reals(rows, rate),
+        "latency" => Arc::new(BinaryArray::from_iter_values(rows.iter().map(|row| hdr(&row.latency)))),
+        "self_time" => Arc::new(BinaryArray::from_iter_values(rows.iter().map(|row| hdr(&row.self_time)))),
+        "p50_ns" => latency(0.5),
+        "p95_ns" => latency(0.95),
+        "p99_ns" => latency(0.99),
+        "self_p50_ns" => own(0.5),
+        "self_p95_ns" => own(0.95),
+        "peer" => held(rows, |row| &row.key.peer),
+        "edge_gap" => Arc::new(BinaryArray::from_iter(rows.iter().map(|row| row.edge_gap.as_ref().map(hdr)))),
+        "edge_gap_p50_ns" => gap(0.5),
+        "edge_gap_p95_ns" => gap(0.95),
+        "spans_adjusted" => adjusted(0),
+        "errors_adjusted" => adjusted(1),
+        "own_errors_adjusted" => adjusted(2),
+        "exemplars" => held(rows, |row| &row.exemplars),
+        other => return Err(QueryError::internal(format!("cells have no column {other}"))),
+    })
 }

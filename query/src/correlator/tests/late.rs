@@ -90,13 +90,13 @@ impl Bench {
         let state = self.engine.state();
         let seen =
             |(key, slot, cell): (&CellKey, Slot, &CellValue)| ((key.clone(), slot.from_unix_nano), Seen::of(key, cell));
-        state.cells.iter(EVER).map(seen).collect()
+        state.cells.iter(EVER, |_| true).map(seen).collect()
     }
 
     /// Spans, and of how many the self time is known.
     fn counted(&self) -> (u64, u64) {
         let state = self.engine.state();
-        let cells = || state.cells.iter(EVER).map(|(.., cell)| cell);
+        let cells = || state.cells.iter(EVER, |_| true).map(|(.., cell)| cell);
         (cells().map(|cell| cell.calls).sum(), cells().map(|cell| cell.own.count()).sum())
     }
 }

@@ -12,7 +12,7 @@ use daytwo_storage::{TraceId, UnixNanos};
 
 use super::exemplars::{EACH_MAX, Exemplar, Exemplars};
 use super::value::More;
-use super::{COARSE, CellKey, CellValue, FINE_KEPT, Series, SliCells, slot_start, slot_width};
+use super::{CELL_PLACE_BYTES, COARSE, CellKey, CellValue, FINE_KEPT, Series, SliCells, slot_start, slot_width};
 use crate::measure::bytes::{number, put_number, put_text, text};
 use crate::measure::{Count, LogHistogram};
 
@@ -95,7 +95,7 @@ impl SliCells {
             return Err("its checksum does not match");
         }
         let cells = decode(&mut body, form).ok_or("it holds something that is no cell")?;
-        let memory = cells.iter().map(|(_, _, cell)| cell.bytes()).sum();
+        let memory = cells.iter().map(|(_, _, cell)| cell.bytes() + CELL_PLACE_BYTES).sum();
         for (key, at, cell) in cells {
             self.fill(key, at, cell);
         }
@@ -300,7 +300,10 @@ mod tests {
 
     fn rows(cells: &SliCells) -> BTreeMap<(CellKey, i64), (Slot, CellValue)> {
         let ever = TimeWindow { from: UnixNanos(0), to: UnixNanos(i64::MAX) };
-        cells.iter(ever).map(|(key, slot, value)| ((key.clone(), slot.from_unix_nano), (slot, value.clone()))).collect()
+        cells
+            .iter(ever, |_| true)
+            .map(|(key, slot, value)| ((key.clone(), slot.from_unix_nano), (slot, value.clone())))
+            .collect()
     }
 
     fn later(minutes: i64) -> UnixNanos {

@@ -32,6 +32,14 @@ pub struct CellKey {
     pub peer: Arc<str>,
 }
 
+impl CellKey {
+    /// Bytes held, roughly; its texts may be shared with others.
+    pub(super) fn bytes(&self) -> usize {
+        let texts = [&self.environment, &self.service, &self.version, &self.operation, &self.peer];
+        size_of::<Self>() + texts.iter().map(|text| text.len()).sum::<usize>()
+    }
+}
+
 /// What a cell holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CellValue {
