@@ -2,6 +2,7 @@
 
 pub(crate) mod alerts;
 pub(crate) mod deployments;
+pub(crate) mod flags;
 pub(crate) mod gates;
 pub(crate) mod health;
 pub(crate) mod metrics;
@@ -29,6 +30,7 @@ pub(crate) fn routes() -> Router<AppState> {
         .merge(services::routes())
         .merge(slos::routes())
         .merge(deployments::routes())
+        .merge(flags::routes())
         .merge(gates::routes())
         .merge(alerts::routes())
         .merge(traces::routes())

@@ -26,6 +26,8 @@ use crate::state::AppState;
         api::deployments::deployment,
         api::deployments::verdict,
         api::deployments::declare::declare,
+        api::flags::flags,
+        api::flags::flag,
         api::gates::argo::argo,
         api::gates::argo::argo_post,
         api::gates::flagger::rollout,

@@ -46,6 +46,7 @@ fn span(value: &Value, processes: &Value) -> Option<TraceSpan> {
         has_links: false,
         received_ns: 0,
         weight: Weight::default(),
+        flags: None,
     })
 }
 

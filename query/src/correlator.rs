@@ -5,6 +5,7 @@
 
 mod at_rest;
 mod config;
+mod flags;
 mod follow;
 mod keep;
 mod late;
@@ -25,6 +26,7 @@ pub use config::EngineConfig;
 use state::State;
 
 use crate::deployment::{Deployment, DeploymentFilter, SharePoint};
+use crate::flag::Flag;
 use crate::sli::{self, OperationSli, ServiceSli, SliRow, TimeWindow};
 use crate::slo::{self, Parsed, SloBoard, SloDetail, SloFile};
 use crate::verdict::{QuantilesMs, Verdict};
@@ -62,6 +64,14 @@ pub struct EngineStatus {
     pub dropped_cells: u64,
     /// Trace records held for deployments to come.
     pub recent_traces: u64,
+    /// Feature flags that are followed.
+    pub flags: u64,
+    /// Their variants.
+    pub flag_variants: u64,
+    /// Evaluations of flags that were too long or too many to be followed.
+    pub left_out_evaluations: u64,
+    /// Variants under judgement.
+    pub judged_variants: u64,
     /// Deployments under judgement.
     pub judged_deployments: u64,
     /// Declared deployments that are kept.
@@ -188,6 +198,11 @@ impl Correlator {
     /// Deployments, newest first.
     pub fn deployments(&self, filter: &DeploymentFilter) -> Vec<Deployment> {
         self.state().deployments(filter, self.clock.now())
+    }
+
+    /// Feature flags, worst first.
+    pub fn flags(&self, environment: Option<&str>) -> Vec<Flag> {
+        self.state().flags(environment, self.clock.now())
     }
 
     /// A version's share of its service's traces by the minute, since `from`; at most the newest 360 minutes.

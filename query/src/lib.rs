@@ -19,6 +19,7 @@ mod data_file;
 pub mod deployment;
 mod engine;
 mod error;
+pub mod flag;
 mod functions;
 mod guard;
 mod hash;
@@ -57,6 +58,7 @@ pub use deployment::{
 };
 pub use engine::{LookupStats, QueryEngine, QueryStatus};
 pub use error::{QueryError, Result};
+pub use flag::{Assignment, ControlRule, Flag, FlagChange, FlagChangeKind, FlagComparison, FlagService, FlagVariant};
 pub use functions::{register_all, span_kind_name};
 pub use lookup::TraceSpans;
 pub use search::{SEARCH_LIMIT_MAX, SearchAnswer, TraceSearch, TraceSummary};

@@ -5,11 +5,13 @@
 
 pub(crate) mod bytes;
 mod cells;
+mod flags;
 mod histogram;
 mod record;
 
 pub(crate) use cells::{COARSE, FINE, KeptHour, slot_start};
 pub use cells::{CellEntry, CellFilter, CellKey, CellValue, Exemplar, SliCells, Slot};
+pub use flags::TraceFlag;
 pub use histogram::{Count, LogHistogram};
 pub(crate) use record::FIRST_CALL;
 pub use record::{NodeKey, NodeValue, TraceRecord, measure_trace};

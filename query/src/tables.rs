@@ -22,11 +22,13 @@ pub enum EngineTable {
     Deployments,
     /// One row a judged deployment, with the numbers that the judgement rests on.
     Verdicts,
+    /// One row a variant of a feature flag that is compared with the flag's control.
+    Flags,
 }
 
 impl EngineTable {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Slis, Self::Slos, Self::Deployments, Self::Verdicts];
+    pub const ALL: [Self; 5] = [Self::Slis, Self::Slos, Self::Deployments, Self::Verdicts, Self::Flags];
 
     /// Name in SQL.
     pub fn name(self) -> &'static str {
@@ -35,6 +37,7 @@ impl EngineTable {
             Self::Slos => "slos",
             Self::Deployments => "deployments",
             Self::Verdicts => "verdicts",
+            Self::Flags => "flags",
         }
     }
 
@@ -45,6 +48,7 @@ impl EngineTable {
             Self::Slos => slos_schema(),
             Self::Deployments => deployments_schema(),
             Self::Verdicts => verdicts_schema(),
+            Self::Flags => flags_schema(),
         }
     }
 }
@@ -243,6 +247,44 @@ pub fn verdicts_schema() -> SchemaRef {
             may("what_would_change", Utf8),
             must("sql", Utf8),
             must("parity", Utf8),
+        ]))
+    });
+    once(&SCHEMA)
+}
+
+/// Columns of `flags`. `services`, `changes`, `reasons` and `confounders` are JSON text in the form of `docs/http-api.md`.
+pub fn flags_schema() -> SchemaRef {
+    use DataType::{Boolean, Float64, Int64, Utf8};
+    static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
+        Arc::new(Schema::new(vec![
+            must("environment", Utf8),
+            must("flag", Utf8),
+            must("variant", Utf8),
+            must("control", Utf8),
+            // name, oldest or largest.
+            must("control_rule", Utf8),
+            // randomised or observational.
+            must("assignment", Utf8),
+            must("traces", Int64),
+            must("control_traces", Int64),
+            // Traces that saw several variants; not judged.
+            must("mixed_traces", Int64),
+            may("share", Float64),
+            must("first_seen_unix_nano", Int64),
+            must("last_seen_unix_nano", Int64),
+            must("judged_from_unix_nano", Int64),
+            must("judged_at_unix_nano", Int64),
+            must("state", Utf8),
+            may("class", Utf8),
+            must("headline", Utf8),
+            must("reason", Utf8),
+            // Of the flag among all flags, e-BH at 0.05.
+            must("flag_e_value", Float64),
+            must("flag_discovery", Boolean),
+            must("services", Utf8),
+            must("confounders", Utf8),
+            must("reasons", Utf8),
+            must("changes", Utf8),
         ]))
     });
     once(&SCHEMA)

@@ -10,6 +10,7 @@ use daytwo_storage::{SpanId, TraceId};
 
 mod critical_path;
 mod extract;
+pub(crate) mod flags;
 pub(crate) mod identity;
 mod own_time;
 mod self_time;
@@ -19,8 +20,9 @@ pub(crate) mod testing;
 mod weight;
 
 pub use critical_path::{CriticalSegment, critical_path};
-pub(crate) use extract::EXTRACTED_COLUMNS;
+pub(crate) use extract::{EXTRACTED_COLUMNS, columns_with_flags};
 pub use extract::{ResourceCache, extract_spans};
+pub use flags::Evaluation;
 pub(crate) use stitch::same_span;
 pub use stitch::stitch;
 pub use weight::Weight;
@@ -96,6 +98,8 @@ pub struct TraceSpan {
     pub received_ns: i64,
     /// For how many spans it stands.
     pub weight: Weight,
+    /// Feature flags that were asked for under it, sorted; `None` when there were none.
+    pub flags: Option<Arc<[Evaluation]>>,
 }
 
 impl TraceSpan {

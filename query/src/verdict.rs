@@ -8,6 +8,7 @@ mod attribution;
 mod baseline;
 mod cohort;
 mod distribution;
+mod ebh;
 mod errors;
 mod exemplars;
 mod floors;
@@ -18,6 +19,7 @@ mod parity;
 mod rank_test;
 mod record;
 mod sequential;
+mod strata;
 mod structure;
 mod suspects;
 mod tail_test;
@@ -27,8 +29,10 @@ mod words;
 
 pub use cohort::{CohortKey, Cohorts};
 pub use distribution::distribution;
+pub(crate) use ebh::{Family, hierarchical, ln_threshold};
 pub use exemplars::pick as pick_exemplars;
 pub use judge::judge;
+pub(crate) use judge::judge_services;
 pub use record::{
     Baseline, Candidate, Class, Exemplar, ExemplarRole, Finding, FindingNode, Parity, ParityState, ParityValue,
     QuantilesMs, Rung, Signal, State, StructureChange, Suspect, Verdict,

@@ -50,7 +50,7 @@ impl Drop for Demo {
 
 /// Scenario: the demo runs; 30 s in, one operation of one service gets slower by itself; another service gets a harmless release.
 /// Guarantees: the bad release is FAIL and OWN on the right operation with its interval and three traces, callers are INHERITED,
-/// the harmless release is not FAIL, and every page shows it in Chromium without a console error.
+/// the harmless release is not FAIL, a bad flag is caught on the one service that it slows and a harmless one accuses nobody, and every page shows it in Chromium without a console error.
 #[test]
 fn the_bad_release_is_flagged_and_shown() {
     let demo = Demo::start();
@@ -73,7 +73,26 @@ fn the_bad_release_is_flagged_and_shown() {
         demo.deployments().into_iter().find(|one| one["service"] != "payment")
     });
     assert_ne!(harmless["state"], "FAIL", "{harmless}");
+    assert_flags(&demo);
     assert_pages(&demo);
+}
+
+/// The bad flag is a discovery on `search` alone, which owns it; the harmless one accuses nobody.
+fn assert_flags(demo: &Demo) {
+    let flag = |key: &str| {
+        let flags = get_json(demo.web, "/api/v1/flags");
+        flags["flags"].as_array().unwrap().iter().find(|one| one["key"] == key).cloned()
+    };
+    let bad = eventually("the bad flag fails", Duration::from_secs(180), || {
+        flag("search-ranking").filter(|flag| flag["state"] == "FAIL")
+    });
+    assert_eq!((bad["assignment"].as_str(), bad["control"].as_str()), (Some("randomised"), Some("off")), "{bad}");
+    let failing: Vec<_> =
+        bad["comparisons"][0]["services"].as_array().unwrap().iter().filter(|one| one["state"] == "FAIL").collect();
+    assert_eq!(failing.len(), 1, "{bad}");
+    assert_eq!((failing[0]["service"].as_str(), failing[0]["class"].as_str()), (Some("search"), Some("OWN")), "{bad}");
+    let harmless = flag("spring-banner").unwrap();
+    assert_ne!(harmless["state"], "FAIL", "{harmless}");
 }
 
 /// The list's changes of quantiles are those of the service's total time.

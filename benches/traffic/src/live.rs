@@ -116,6 +116,7 @@ pub fn run_shop(config: ShopConfig, now: Now, stop: CancellationToken) -> Result
         origin_unix_nano: origin,
         releases: config.scenario.releases.clone(),
         environment: config.environment.clone(),
+        flags: config.scenario.flags.clone(),
     }));
     let (progress, receiver) = watch::channel(Progress::default());
     let progress = Arc::new(progress);

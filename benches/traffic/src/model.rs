@@ -7,6 +7,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::describe::Scope;
+use crate::flag::Flag;
 use crate::pods::{PodId, Pods};
 use crate::release::{Effect, Release};
 use crate::shop::{JOURNEYS, Journey};
@@ -23,11 +24,13 @@ pub struct ModelConfig {
     pub releases: Vec<Release>,
     /// `deployment.environment.name` of all services.
     pub environment: String,
+    /// Feature flags that services ask for.
+    pub flags: Vec<Flag>,
 }
 
 impl Default for ModelConfig {
     fn default() -> Self {
-        Self { seed: 1, origin_unix_nano: 0, releases: Vec::new(), environment: "production".into() }
+        Self { seed: 1, origin_unix_nano: 0, releases: Vec::new(), environment: "production".into(), flags: Vec::new() }
     }
 }
 
@@ -80,6 +83,12 @@ impl Model {
         let own = self.config.releases.iter().filter(|release| release.service == service);
         let version = own.enumerate().filter(|(_, release)| share < release.share(since)).map(|(nth, _)| nth + 1);
         self.pods.choose(service, version.last().unwrap_or(0), replica)
+    }
+
+    /// The flags that a service asks for at that time.
+    pub(crate) fn flags_of<'m>(&'m self, service: &'m str, at_unix_nano: u64) -> impl Iterator<Item = &'m Flag> {
+        let since = Duration::from_nanos(at_unix_nano.saturating_sub(self.config.origin_unix_nano));
+        self.config.flags.iter().filter(move |flag| flag.service == service && flag.at <= since)
     }
 
     /// What the version that the pod runs does worse.

@@ -11,6 +11,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, RngExt};
 
 use crate::describe::{self, Outcome, Scene};
+use crate::flag::Flag;
 use crate::model::{FinishedSpan, Model};
 use crate::pods::PodId;
 use crate::release::Effect;
@@ -79,8 +80,16 @@ impl<'m> Walk<'m> {
         let span_id = nonzero(&mut self.rng);
         let me = Parent { pod, span_id, service: operation.service, operation: operation.name };
         let (factor, add_ms) = self.effect(pod).map_or((1.0, 0.0), |effect| effect.on_self(operation.name));
+        let user = self.visit.user.clone();
+        let flags: Vec<&'m Flag> = self.model.flags_of(operation.service, at).collect();
+        let on = || flags.iter().filter(|flag| flag.is_on(&user)).map(|flag| &flag.effect);
+        let (factor, add_ms) = on().map(|effect| effect.on_self(operation.name)).fold((factor, add_ms), |sum, one| {
+            let (factor, add_ms) = one;
+            (sum.0 * factor, sum.1 + add_ms)
+        });
         let work_ms = self.lognormal(operation.self_ms, operation.sigma) * factor + add_ms;
-        let more_faults = self.effect(pod).map_or(0.0, |effect| effect.on_faults(operation.name));
+        let more_faults =
+            self.effect(pod).into_iter().chain(on()).map(|effect| effect.on_faults(operation.name)).sum::<f64>();
         let own_fault = self.rng.random::<f64>() < operation.fault + more_faults;
         let steps = if own_fault { half(operation.steps) } else { operation.steps };
         let mut ended = self.run_steps(steps, me, at, work_ms);
@@ -90,7 +99,8 @@ impl<'m> Walk<'m> {
         }
         let outcome = Outcome { failure: ended.failure, raised_here: own_fault && inherited.is_none() };
         let peer = caller.map(|caller| caller.pod);
-        let described = describe::served(&mut self.scene(me), operation, peer, outcome);
+        let mut described = describe::served(&mut self.scene(me), operation, peer, outcome);
+        flags.iter().for_each(|flag| flag.write(&mut described.span, &user));
         let parent = caller.map(|caller| caller.span_id);
         self.finish(pod, described, span_id, parent, links, at, ended.at);
         ended

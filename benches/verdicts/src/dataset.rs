@@ -176,6 +176,7 @@ fn read_batch(
             has_links: false,
             received_ns: start_ns,
             weight: Weight::default(),
+            flags: None,
         });
     }
     Ok(())

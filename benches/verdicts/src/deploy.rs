@@ -39,6 +39,7 @@ impl<'a> Deployment<'a> {
         let key = CohortKey {
             environment: "".into(),
             service: service.into(),
+            flag: None,
             candidate: NEW.into(),
             baseline: Some(OLD.into()),
             first_seen: UnixNanos(first_seen),

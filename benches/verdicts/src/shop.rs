@@ -131,6 +131,7 @@ impl Builder {
             has_links: false,
             received_ns: start,
             weight: Weight::default(),
+            flags: None,
         });
         number
     }

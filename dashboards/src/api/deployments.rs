@@ -5,7 +5,7 @@
 mod cdevents;
 pub(crate) mod declare;
 pub(crate) mod distribution;
-mod dto;
+pub(super) mod dto;
 
 use axum::extract::{DefaultBodyLimit, State};
 use axum::routing::get;

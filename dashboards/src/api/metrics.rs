@@ -244,6 +244,17 @@ fn correlation(out: &mut Exposition, state: &AppState) {
         "Declared deployments that went because there were too many.",
     );
     out.sample(&[], status.dropped_declarations);
+    out.gauge("daytwo_flags", "Feature flags that are followed.");
+    out.sample(&[], status.flags);
+    out.gauge("daytwo_flag_variants", "Variants of feature flags that are followed.");
+    out.sample(&[], status.flag_variants);
+    out.gauge("daytwo_flag_variants_judged", "Variants that are compared with their flag's control now.");
+    out.sample(&[], status.judged_variants);
+    out.counter(
+        "daytwo_flag_evaluations_left_out_total",
+        "Evaluations of feature flags that were too long, or of more flags and variants than are followed.",
+    );
+    out.sample(&[], status.left_out_evaluations);
     out.gauge("daytwo_deployment_verdict", "1 for the state in which a release is.");
     for release in state.correlator.deployments(&DeploymentFilter::default()).iter().take(RELEASES_MAX) {
         let labels = [

@@ -4,6 +4,7 @@
 
 mod deployments;
 mod errors;
+mod flags;
 mod gates;
 mod harness;
 mod openapi;

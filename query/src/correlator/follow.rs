@@ -15,7 +15,7 @@ use super::Correlator;
 use super::late::{LateReader, Measured, Reading};
 use super::state::State;
 use crate::data_file::Source;
-use crate::trace::EXTRACTED_COLUMNS;
+use crate::trace::{EXTRACTED_COLUMNS, columns_with_flags, flags};
 use daytwo_storage::schema::col;
 
 /// Traces are looked at for quietness this often.
@@ -177,7 +177,11 @@ fn read_file(state: &mut State, snapshot: &Snapshot, file: &DataFile) -> Result<
     let source = Source::new(opened);
     let end = source.with_end().map_err(|error| error.to_string())?;
     let metadata = ArrowReaderMetadata::load(&end, ArrowReaderOptions::new()).map_err(|error| error.to_string())?;
-    let mask = ProjectionMask::columns(metadata.parquet_schema(), EXTRACTED_COLUMNS);
+    let mask = if may_have_flags(snapshot, file) {
+        ProjectionMask::columns(metadata.parquet_schema(), columns_with_flags())
+    } else {
+        ProjectionMask::columns(metadata.parquet_schema(), EXTRACTED_COLUMNS)
+    };
     for row_group in 0..metadata.metadata().num_row_groups() {
         let fetched =
             source.with_row_group(metadata.metadata(), row_group, &mask).map_err(|error| error.to_string())?;
@@ -190,6 +194,12 @@ fn read_file(state: &mut State, snapshot: &Snapshot, file: &DataFile) -> Result<
         }
     }
     Ok(())
+}
+
+/// Whether any span of a file may have evaluated a flag in its attributes; its index knows their keys.
+fn may_have_flags(snapshot: &Snapshot, file: &DataFile) -> bool {
+    let catalogue = snapshot.indexes.open(file).and_then(|index| index.catalogue());
+    catalogue.map_or(true, |names| names.span_keys.overflow || names.span_keys.counts.contains_key(flags::KEY))
 }
 
 /// During a rebuild the clock is the reception of the spans read.

@@ -16,7 +16,7 @@ use super::open::Wanted;
 use crate::data_file::{FileCache, IndexCache};
 use crate::lookup::SpanFiles;
 use crate::spans;
-use crate::trace::{EXTRACTED_COLUMNS, ResourceCache, TraceSpan, extract_spans};
+use crate::trace::{ResourceCache, TraceSpan, columns_with_flags, extract_spans};
 
 /// Bytes of footers, and as many of indexes, that are kept between two readings: late spans come to the same recent files.
 const CACHE_BYTES: u64 = 8 << 20;
@@ -64,7 +64,7 @@ impl LateReader {
     /// A reader that looks so far before the spans that wait, and reads at most so many spans at once. `store` is told of missing indexes.
     pub(super) fn new(window: Duration, spans_max: usize, store: Option<Arc<Store>>) -> Self {
         let all = spans::sql_schema();
-        let columns = all.fields().iter().filter(|field| EXTRACTED_COLUMNS.contains(&field.name().as_str()));
+        let columns = all.fields().iter().filter(|field| columns_with_flags().any(|name| name == field.name()));
         Self {
             store,
             window,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use daytwo_storage::{TraceId, UnixNanos};
 
 use crate::hash::HashMap;
-use crate::measure::{NodeKey, TraceRecord};
+use crate::measure::{NodeKey, TraceFlag, TraceRecord};
 
 /// Node names shared between records; past this many the cache starts afresh.
 const NODES_MAX: usize = 100_000;
@@ -17,15 +17,25 @@ pub(super) struct RecentTraces {
     records: BTreeMap<(UnixNanos, TraceId), Arc<TraceRecord>>,
     nodes: HashMap<NodeKey, Arc<NodeKey>>,
     journeys: HashMap<Arc<str>, Arc<str>>,
+    flags: HashMap<TraceFlag, Arc<TraceFlag>>,
     bytes: usize,
 }
 
 impl RecentTraces {
     /// Adds a record and gives it back with shared names.
     pub(super) fn add(&mut self, mut record: TraceRecord, bytes_max: usize) -> Arc<TraceRecord> {
-        if self.nodes.len() > NODES_MAX || self.journeys.len() > NODES_MAX {
+        if [self.nodes.len(), self.journeys.len(), self.flags.len()].iter().any(|held| *held > NODES_MAX) {
             self.nodes.clear();
             self.journeys.clear();
+            self.flags.clear();
+        }
+        for flag in &mut record.flags {
+            match self.flags.get(&**flag) {
+                Some(known) => *flag = Arc::clone(known),
+                None => {
+                    self.flags.insert((**flag).clone(), Arc::clone(flag));
+                }
+            }
         }
         for (node, _) in &mut record.nodes {
             match self.nodes.get(&**node) {

@@ -7,6 +7,7 @@ use arrow::array::RecordBatch;
 use daytwo_storage::UnixNanos;
 
 use super::config::EngineConfig;
+use super::flags::{Flags, JudgedFlags};
 use super::late::{Found, Measured};
 use super::open::{Closed, OpenTraces, Wanted};
 use super::recent::RecentTraces;
@@ -52,6 +53,8 @@ pub(super) struct State {
     pub(super) cells: SliCells,
     recent: RecentTraces,
     versions: Versions,
+    flags: Flags,
+    judged_flags: JudgedFlags,
     objectives: Vec<Tracked>,
     /// Counters that no objective reads now: of before the restart, or of a file that has gone and may come back.
     pub(super) kept: KeptCounters,
@@ -80,6 +83,8 @@ impl State {
             cells: SliCells::new(config.series_max, config.cells_bytes_max),
             recent: RecentTraces::default(),
             versions: Versions::default(),
+            flags: Flags::default(),
+            judged_flags: JudgedFlags::default(),
             objectives: Vec::new(),
             kept: KeptCounters::new(),
             problems: Vec::new(),
@@ -117,8 +122,10 @@ impl State {
         if slot > self.last_judged {
             self.last_judged = slot;
             self.judge_all(now);
+            self.judge_flags(now);
             self.cells.maintain(now, self.config.retention);
             self.versions.maintain(now, self.config.retention);
+            self.flags.maintain(now);
             for tracked in &mut self.objectives {
                 let kept = tracked.objective.window.longest();
                 tracked.counters.iter_mut().for_each(|counter| counter.maintain(now, kept));
@@ -205,9 +212,11 @@ impl State {
     fn take_out(&mut self, (record, entries): (TraceRecord, Vec<CellEntry>)) -> bool {
         self.change_cells(&entries, record.trace_id, false);
         self.versions.change(&record, false);
+        self.flags.change(&record, false);
         let remembered = self.recent.remove(&record);
         if remembered {
             self.cohorts().for_each(|cohorts| cohorts.remove(&record));
+            self.judged_flags.change(&record, false);
         }
         remembered
     }
@@ -215,9 +224,11 @@ impl State {
     /// Takes a record. Of a trace whose record there was no room for any more, cohorts keep what they have: nobody can tell whether they have it.
     fn put_in(&mut self, record: TraceRecord, remembered: bool) {
         self.versions.change(&record, true);
+        self.flags.change(&record, true);
         if remembered {
             let record = self.recent.add(record, self.config.recent_bytes_max);
             self.cohorts().for_each(|cohorts| cohorts.add(&record));
+            self.judged_flags.change(&record, true);
         }
     }
 
@@ -272,6 +283,12 @@ impl State {
         self.bound_judged();
     }
 
+    /// Compares the variants of flags, a few on every tick.
+    fn judge_flags(&mut self, now: UnixNanos) {
+        let contests = self.flags.contests(self.config.deployment_traces_min);
+        self.judged_flags.tick(contests, &self.recent, now, &self.config.verdict);
+    }
+
     fn judge_one(&mut self, key: DeploymentKey, arrival: Arrival, now: UnixNanos) {
         let rule = &self.config.verdict;
         let stale = |judged: &Judged| judged.arrival.previous != arrival.previous;
@@ -296,6 +313,7 @@ impl State {
         let key = CohortKey {
             environment: Arc::clone(&arrival.key.0),
             service: Arc::clone(&arrival.key.1),
+            flag: None,
             candidate: Arc::clone(&arrival.version),
             baseline: arrival.previous.clone(),
             first_seen: arrival.first_seen,

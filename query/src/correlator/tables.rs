@@ -1,5 +1,6 @@
 //! The engine's tables for SQL: the same facts as the HTTP API's, as rows.
 
+mod flags;
 mod slis;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ impl EngineTables for Correlator {
             EngineTable::Slos => slo_columns(&self.slos(None).slos),
             EngineTable::Deployments => self.deployment_columns(),
             EngineTable::Verdicts => verdict_columns(&self.verdicts()),
+            EngineTable::Flags => flags::columns(&self.flags(None)),
         };
         fit(table.schema(), columns)
     }

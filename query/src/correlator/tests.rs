@@ -3,6 +3,7 @@
 mod at_rest;
 mod budgets;
 mod deployments;
+mod flags;
 mod late;
 mod objectives;
 

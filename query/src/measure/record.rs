@@ -8,6 +8,7 @@ use std::sync::{Arc, LazyLock};
 use daytwo_storage::{TraceId, UnixNanos};
 
 use super::cells::{CellEntry, CellKey};
+use super::flags::{TraceFlag, flags_of};
 use crate::trace::{SpanResource, StitchedSpan, StitchedTrace, kind};
 
 /// A node of the call tree.
@@ -82,6 +83,8 @@ pub struct TraceRecord {
     pub resources: Vec<Arc<SpanResource>>,
     /// Nodes in it, sorted, distinct.
     pub nodes: Vec<(Arc<NodeKey>, NodeValue)>,
+    /// Feature flags that it saw, sorted by environment and key.
+    pub flags: Vec<Arc<TraceFlag>>,
 }
 
 impl TraceRecord {
@@ -96,6 +99,11 @@ impl TraceRecord {
         versions.all(|version| version == first).then_some(first)
     }
 
+    /// What the trace saw of a flag.
+    pub fn flag(&self, key: &str, environment: &str) -> Option<&Arc<TraceFlag>> {
+        self.flags.iter().find(|flag| *flag.key == *key && *flag.environment == *environment)
+    }
+
     /// Value of a node, when the trace has it.
     pub fn value(&self, node: &NodeKey) -> Option<NodeValue> {
         let at = self.nodes.binary_search_by(|(key, _)| (**key).cmp(node)).ok()?;
@@ -107,6 +115,7 @@ impl TraceRecord {
         size_of::<Self>()
             + self.resources.capacity() * size_of::<Arc<SpanResource>>()
             + self.nodes.capacity() * size_of::<(Arc<NodeKey>, NodeValue)>()
+            + self.flags.capacity() * size_of::<Arc<TraceFlag>>()
     }
 }
 
@@ -148,6 +157,7 @@ pub fn measure_trace(trace: &StitchedTrace) -> Option<(TraceRecord, Vec<CellEntr
         journey: journey.into(),
         resources,
         nodes: nodes(trace, root).into_iter().map(|(key, value)| (Arc::new(key), value)).collect(),
+        flags: flags_of(trace),
     };
     Some((record, entries))
 }

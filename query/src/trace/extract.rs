@@ -9,6 +9,7 @@ use arrow::error::ArrowError;
 use daytwo_storage::schema::{UNKNOWN_SERVICE, col};
 use daytwo_storage::{SpanId, TraceId};
 
+use super::flags::{Evaluation, FlagColumns};
 use super::{SpanResource, TraceSpan, Weight, identity};
 use crate::hash::{HashMap, HashSet};
 
@@ -42,10 +43,17 @@ const TRAITS: [&str; 18] = [
 pub struct ResourceCache {
     texts: HashSet<Arc<str>>,
     resources: HashMap<[Option<Arc<str>>; 5], Arc<SpanResource>>,
+    /// Evaluations of feature flags that were too long or too many to be kept.
+    flags_left_out: u64,
 }
 
 impl ResourceCache {
-    fn text(&mut self, text: &str) -> Arc<str> {
+    /// Evaluations of feature flags that were left out so far.
+    pub(crate) fn flags_left_out(&self) -> u64 {
+        self.flags_left_out
+    }
+
+    pub(super) fn text(&mut self, text: &str) -> Arc<str> {
         if let Some(known) = self.texts.get(text) {
             return Arc::clone(known);
         }
@@ -76,6 +84,13 @@ impl ResourceCache {
         });
         self.resources.insert(key, Arc::clone(&resource));
         resource
+    }
+
+    /// The evaluations of a span; `None` when it has none.
+    fn evaluations(&mut self, columns: &FlagColumns<'_>, row: usize) -> Option<Arc<[Evaluation]>> {
+        let found = columns.at(row, self);
+        self.flags_left_out = self.flags_left_out.saturating_add(found.left_out);
+        (!found.evaluations.is_empty()).then(|| found.evaluations.into())
     }
 
     fn traits(&mut self, attributes: Option<&str>) -> Arc<[(Arc<str>, Arc<str>)]> {
@@ -117,6 +132,11 @@ pub(crate) const EXTRACTED_COLUMNS: [&str; 17] = [
     col::LINKS,
     col::TRACE_STATE,
 ];
+
+/// Those and what evaluations of feature flags may stand in besides: the largest column, so it is left out of files without a flag.
+pub(crate) fn columns_with_flags() -> impl Iterator<Item = &'static str> {
+    EXTRACTED_COLUMNS.into_iter().chain([col::ATTRIBUTES])
+}
 
 /// Columns of a batch in the types that reading wants.
 struct Columns {
@@ -244,6 +264,8 @@ pub fn extract_spans(batch: &RecordBatch, cache: &mut ResourceCache) -> Result<V
     let resources = resources(batch, cache)?;
     let present = |column: &Option<ArrayRef>, row: usize| column.as_ref().is_some_and(|column| column.is_valid(row));
     let state = |row: usize| columns.trace_state.as_ref().and_then(|column| text_at(column, row));
+    let flags = FlagColumns::of(batch);
+    let with_flags = flags.any();
     let mut spans = Vec::with_capacity(batch.num_rows());
     for (row, resource) in resources.into_iter().enumerate() {
         let ids = (TraceId::from_bytes(columns.trace_id.value(row)), SpanId::from_bytes(columns.span_id.value(row)));
@@ -263,6 +285,7 @@ pub fn extract_spans(batch: &RecordBatch, cache: &mut ResourceCache) -> Result<V
             has_links: present(&columns.links, row),
             received_ns: columns.received.value(row),
             weight: state(row).map_or_else(Weight::default, Weight::of),
+            flags: if with_flags { cache.evaluations(&flags, row) } else { None },
         });
     }
     Ok(spans)

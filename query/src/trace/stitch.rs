@@ -47,6 +47,7 @@ fn by_content(left: &TraceSpan, right: &TraceSpan) -> Ordering {
         .then_with(|| left.resource.cmp(&right.resource))
         .then_with(|| (left.has_events, left.has_links).cmp(&(right.has_events, right.has_links)))
         .then_with(|| left.weight.cmp(&right.weight))
+        .then_with(|| left.flags.cmp(&right.flags))
         .then_with(|| left.trace_id.cmp(&right.trace_id))
 }
 

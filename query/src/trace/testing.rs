@@ -41,6 +41,7 @@ pub(crate) fn span(
         has_links: false,
         received_ns: start_ns,
         weight: Weight::default(),
+        flags: None,
     }
 }
 

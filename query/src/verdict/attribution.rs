@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::baseline::{Comparison, Table};
-use super::cohort::{AFTER, BEFORE, Cohorts};
+use super::cohort::{AFTER, BEFORE, CohortKey, Cohorts};
 use super::errors::{self, ErrorTest};
 use super::gate::{Gate, entries_of};
 use super::node_test::{self, NodeTest, Yardstick};
@@ -30,9 +30,27 @@ pub(super) struct OtherService {
     pub(super) class: Option<Class>,
 }
 
+impl OtherService {
+    /// Every service of the table by name, tested.
+    pub(super) fn all(table: &Table, yardstick: Yardstick<'_>) -> Vec<Self> {
+        let test_of = |node: NodeKey| node_test::test(table.get(&node)?, entries_of(table, &node), yardstick);
+        let names: BTreeSet<&Arc<str>> = table.keys().filter_map(|node| node.service()).collect();
+        let tested = |service: &Arc<str>| Self {
+            service: Arc::clone(service),
+            own: test_of(NodeKey::Service { service: Arc::clone(service) }),
+            total: test_of(NodeKey::Total { service: Arc::clone(service) }),
+            class: None,
+        };
+        names.into_iter().map(tested).collect()
+    }
+}
+
 /// What explains the judged service's traces.
 #[derive(Debug, Clone)]
 pub(super) struct Attribution {
+    /// Whether a flag tells the cohorts apart. Then all services of a trace have the variant, and one that calls a slower one has not
+    /// brought that about.
+    by_flag: bool,
     pub(super) class: Option<Class>,
     /// The service that is the cause, when it is another one.
     pub(super) culprit: Option<Arc<str>>,
@@ -104,27 +122,21 @@ impl Attribution {
     pub(super) fn of(
         table: &Table,
         gate: &Gate,
-        cohorts: &Cohorts,
+        (cohorts, key): (&Cohorts, &CohortKey),
         comparison: &Comparison,
-        yardstick: Yardstick<'_>,
+        (services, yardstick): (&[OtherService], Yardstick<'_>),
     ) -> Self {
         let config = yardstick.config;
-        let judged = &cohorts.key.service;
-        let test_of = |node: NodeKey| node_test::test(table.get(&node)?, entries_of(table, &node), yardstick);
-        let names: BTreeSet<&Arc<str>> =
-            table.keys().filter_map(|node| node.service()).filter(|name| *name != judged).collect();
-        let other = |service: &Arc<str>| OtherService {
-            service: Arc::clone(service),
-            own: test_of(NodeKey::Service { service: Arc::clone(service) }),
-            total: test_of(NodeKey::Total { service: Arc::clone(service) }),
-            class: None,
-        };
+        let judged = &key.service;
+        let (own, others): (Vec<&OtherService>, Vec<&OtherService>) =
+            services.iter().partition(|other| other.service == *judged);
         let mut attribution = Self {
+            by_flag: key.flag.is_some(),
             class: None,
             culprit: None,
-            total: test_of(NodeKey::Total { service: Arc::clone(judged) }),
+            total: own.first().and_then(|own| own.total.clone()),
             failed: failed_requests(table, judged, config),
-            others: names.into_iter().map(other).collect(),
+            others: others.into_iter().cloned().collect(),
             mixed: mixed_versions(cohorts),
             control: None,
             steady_errors: false,
@@ -179,13 +191,18 @@ impl Attribution {
             () if gate.calls.iter().any(|call| call.more) && (concurrent || self.total_moved(config)) => {
                 Some(Class::Induced)
             }
-            () if culprit.as_ref().is_some_and(|service| !concurrent || self.mixed.contains(service)) => {
+            () if culprit
+                .as_ref()
+                .is_some_and(|service| !concurrent || self.by_flag || self.mixed.contains(service)) =>
+            {
                 self.culprit = culprit;
                 Some(Class::Inherited)
             }
             () if out => Some(if concurrent { Class::Edge } else { Class::Inherited }),
             () if culprit.is_some() => Some(Class::Induced),
-            () if concurrent && self.total_moved(config) => Some(Class::Induced),
+            () if concurrent && self.total_moved(config) => {
+                Some(if self.by_flag { Class::Inherited } else { Class::Induced })
+            }
             () => None,
         };
     }
@@ -208,10 +225,11 @@ impl Attribution {
         let family = 2 * self.others.len();
         let concurrent = matches!(rung, Rung::A | Rung::B);
         let judged_excess = self.judged_excess(gate);
-        let mixed = self.mixed.clone();
+        let (mixed, by_flag) = (self.mixed.clone(), self.by_flag);
         for other in &mut self.others {
             let hit = |test: &Option<NodeTest>| test.as_ref().is_some_and(|test| moved(test, config, family));
-            let moved_by_us = concurrent && below.contains(&other.service) && !mixed.contains(&other.service);
+            let moved_by_us =
+                concurrent && !by_flag && below.contains(&other.service) && !mixed.contains(&other.service);
             other.class = match () {
                 () if hit(&other.own) && moved_by_us => Some(Class::Induced),
                 () if hit(&other.own) => Some(Class::Own),

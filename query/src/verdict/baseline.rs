@@ -69,7 +69,10 @@ fn width() -> i64 {
 /// Traces of either cohort in every slot.
 fn traffic(cohorts: &Cohorts) -> BTreeMap<i64, [u64; ARMS]> {
     let mut traffic: BTreeMap<i64, [u64; ARMS]> = BTreeMap::new();
-    let own = NodeKey::Service { service: Arc::clone(&cohorts.key.service) };
+    let own = match &cohorts.key.flag {
+        Some(_) => NodeKey::Journey,
+        None => NodeKey::Service { service: Arc::clone(&cohorts.key.service) },
+    };
     for slots in cohorts.series.values().filter_map(|nodes| nodes.get(&own)) {
         for (arm, cells) in slots.iter().enumerate() {
             for (slot, cell) in cells {

@@ -20,13 +20,15 @@ const TRAITS_MAX: usize = 2_048;
 pub struct CohortKey {
     /// Environment, empty when missing.
     pub environment: Arc<str>,
-    /// The judged service.
+    /// The judged service; empty when a flag tells the cohorts apart, whose services are judged one by one.
     pub service: Arc<str>,
-    /// The version that came.
+    /// The flag whose variants are compared; `None` when it is the service's versions.
+    pub flag: Option<Arc<str>>,
+    /// The version that came, or the variant.
     pub candidate: Arc<str>,
-    /// The version before, if there was one.
+    /// The version before, if there was one, or the control.
     pub baseline: Option<Arc<str>>,
-    /// When the candidate was first seen.
+    /// When the candidate was first seen, or a variant began to be judged.
     pub first_seen: UnixNanos,
 }
 
@@ -99,13 +101,24 @@ pub struct Cohorts {
     pub(crate) traits: BTreeMap<Trait, [u64; ARMS]>,
     lookback: Duration,
     bake: Duration,
+    /// Of a flag: traces whose variant was drawn by lot, and all.
+    pub(crate) drawn: [u64; 2],
     overflowed: u64,
 }
 
 impl Cohorts {
     /// No traces yet.
     pub fn new(key: CohortKey, lookback: Duration, bake: Duration) -> Self {
-        Self { key, series: HashMap::default(), series_held: 0, traits: BTreeMap::new(), lookback, bake, overflowed: 0 }
+        Self {
+            key,
+            series: HashMap::default(),
+            series_held: 0,
+            traits: BTreeMap::new(),
+            lookback,
+            bake,
+            drawn: [0; 2],
+            overflowed: 0,
+        }
     }
 
     /// Which deployment.
@@ -118,14 +131,17 @@ impl Cohorts {
         self.overflowed
     }
 
-    /// The cohort that a trace belongs to, if any: traces through both versions belong to neither.
+    /// The cohort that a trace belongs to, if any: traces through both versions, or with both variants, belong to neither.
     pub(crate) fn arm_of(&self, record: &TraceRecord) -> Option<usize> {
         let oldest = self.key.first_seen.saturating_sub(self.lookback);
         let newest = self.key.first_seen.saturating_add(self.bake);
         if record.start < oldest || record.start >= newest {
             return None;
         }
-        let version = record.version_of(&self.key.service, &self.key.environment)?;
+        let version = match &self.key.flag {
+            Some(flag) => record.flag(flag, &self.key.environment)?.variant.as_ref()?,
+            None => record.version_of(&self.key.service, &self.key.environment)?,
+        };
         match version {
             version if *version == self.key.candidate && record.start >= self.key.first_seen => Some(AFTER),
             version if Some(version) == self.key.baseline.as_ref() => Some(BEFORE),
@@ -157,12 +173,30 @@ impl Cohorts {
             self.series.remove(&record.journey);
         }
         self.change_traits(record, arm, add);
+        self.change_drawn(record, add);
+    }
+
+    fn change_drawn(&mut self, record: &TraceRecord, add: bool) {
+        let flag = self.key.flag.as_ref().and_then(|flag| record.flag(flag, &self.key.environment));
+        let Some(flag) = flag else { return };
+        for (count, by) in self.drawn.iter_mut().zip([u64::from(flag.is_split()), 1]) {
+            *count = if add { count.saturating_add(by) } else { count.saturating_sub(by) };
+        }
+    }
+
+    /// Whether nearly all variants were drawn by lot, so that a difference between the cohorts is the variant's doing.
+    pub(crate) fn is_randomised(&self) -> bool {
+        let [drawn, all] = self.drawn;
+        all > 0 && all.saturating_sub(drawn).saturating_mul(50) <= all
     }
 
     fn change_traits(&mut self, record: &TraceRecord, arm: usize, add: bool) {
+        let flag = self.key.flag.as_ref().and_then(|flag| record.flag(flag, &self.key.environment));
+        // Of a flag's cohorts nothing is known to run one version: that of the service that asked is a trait like any other's.
+        let judged = flag.map_or(&self.key.service, |flag| &flag.service);
         for resource in &record.resources {
-            let own = resource.service == self.key.service;
-            let version = (!own && !resource.version.is_empty())
+            let own = resource.service == *judged;
+            let version = ((!own || flag.is_some()) && !resource.version.is_empty())
                 .then(|| ("service.version".into(), Arc::clone(&resource.version)));
             let explaining = |(name, _): &&(Arc<str>, Arc<str>)| own && !identity::is_part(name);
             let traits = resource.traits.iter().filter(explaining).cloned();

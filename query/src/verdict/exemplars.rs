@@ -29,7 +29,7 @@ pub fn pick<'a>(
     records: impl Iterator<Item = &'a Arc<TraceRecord>>,
     config: &VerdictConfig,
 ) -> Vec<Exemplar> {
-    let fallback = NodeKey::Service { service: Arc::clone(&cohorts.key.service) };
+    let fallback = NodeKey::Service { service: verdict.service.as_str().into() };
     let node = verdict.findings.first().map_or(fallback, node_of);
     let comparison = Comparison::choose(cohorts, config);
     let mut arms: [Vec<(i64, &'a TraceRecord)>; 2] = Default::default();

@@ -7,7 +7,7 @@ use super::VerdictConfig;
 use super::baseline::Table;
 use super::cohort::{AFTER, ARMS, BEFORE, NodeCell};
 use super::node_test::{self, Journeys, NodeTest, Yardstick, p_of};
-use super::sequential::{holm, ln_e_value, tuning};
+use super::sequential::{holm, ln_e_value, ln_mean, tuning};
 use super::structure::{self, CallCounts, CallTest};
 use crate::measure::NodeKey;
 
@@ -123,6 +123,24 @@ impl Gate {
             _ => rest,
         };
         part / same.max(1) as f64
+    }
+
+    /// Logarithm of the mean of all e-values, weighted as their levels are: evidence that anything of the service is worse.
+    #[expect(clippy::cast_precision_loss, reason = "a small count")]
+    pub(super) fn ln_e(&self, config: &VerdictConfig) -> f64 {
+        let tuning = tuning(config.planned_traces);
+        let of_calls = CALLS / self.calls.len().max(1) as f64;
+        let latency = self.nodes.iter().map(|node| (node.test.ln_e, self.weight(&node.node, LATENCY)));
+        let errors =
+            self.nodes.iter().filter_map(|node| Some((node.test.errors?.ln_e, self.weight(&node.node, ERRORS))));
+        let calls = self.calls.iter().map(|call| (ln_e_value(call.test.z, call.test.information, tuning), of_calls));
+        let all: Vec<(f64, f64)> = latency.chain(errors).chain(calls).filter(|(_, weight)| *weight > 0.0).collect();
+        let sum: f64 = all.iter().map(|(_, weight)| weight).sum();
+        if all.is_empty() {
+            0.0
+        } else {
+            ln_mean(&all.iter().map(|(ln_e, weight)| (*ln_e, weight / sum)).collect::<Vec<_>>())
+        }
     }
 
     /// Level of the whole service's own time, when nothing else is rejected.

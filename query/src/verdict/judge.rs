@@ -5,21 +5,24 @@ use std::sync::Arc;
 use daytwo_storage::UnixNanos;
 
 use super::attribution::Attribution;
-use super::baseline::{Comparison, Table, tabulate};
+use super::baseline::{Comparison, Table};
 use super::cohort::{AFTER, ARMS, BEFORE, Cohorts, NodeCell};
 use super::errors::traces_to_bound;
 use super::floors::Floors;
 use super::gate::{Gate, GateNode};
 use super::node_test::{self, INTERVAL_ALPHA, LOCATION_WEIGHT, Yardstick};
 use super::sequential::{critical_z, ln_e_value, normal_quantile, tuning};
-use super::suspects::Evidences;
 use super::{
-    Baseline, Candidate, Class, Parity, Rung, State, StructureChange, Suspect, Verdict, VerdictConfig, parity,
-    rank_test, words,
+    Baseline, Candidate, Class, CohortKey, Parity, Rung, State, StructureChange, Suspect, Verdict, VerdictConfig,
+    parity, rank_test, strata, words,
 };
 use crate::measure::{FINE, NodeKey};
 
+mod basis;
 mod findings;
+
+use basis::Basis;
+pub(crate) use basis::judge_services;
 
 /// A journey with at least this share of the candidate's traces is gated on its own.
 const GATED_SHARE: f64 = 0.1;
@@ -40,40 +43,25 @@ type Arms = [NodeCell; ARMS];
 /// The judgement's working set.
 struct Case<'a> {
     cohorts: &'a Cohorts,
+    /// The cohorts' key, with the judged service.
+    key: CohortKey,
     config: &'a VerdictConfig,
-    comparison: Comparison,
-    table: Table,
-    floors: Floors,
+    comparison: &'a Comparison,
+    table: &'a Table,
+    floors: &'a Floors,
     gate: Gate,
     attribution: Attribution,
-    suspects: Vec<Suspect>,
+    suspects: &'a [Suspect],
     coverage: f64,
+    /// Traces of either cohort through the judged service.
+    traces: [u64; ARMS],
     baked: bool,
 }
 
 /// Judges a deployment by everything in its cohorts. Exemplars are left empty; see [`super::pick_exemplars`].
 pub fn judge(cohorts: &Cohorts, now: UnixNanos, config: &VerdictConfig) -> Verdict {
-    let comparison = Comparison::choose(cohorts, config);
-    let table = tabulate(cohorts, &comparison);
-    let floors = Floors::of(&table, config);
-    let yardstick = Yardstick { config, floors: &floors, stratum_min: config.stratum_min };
-    let gate = Gate::of(&table, &cohorts.key.service, yardstick);
-    let attribution = Attribution::of(&table, &gate, cohorts, &comparison, yardstick);
-    let suspects = Evidences::of(&table, Yardstick { stratum_min: config.ranked_min, ..yardstick }).rank();
-    let coverage = coverage(&table, &cohorts.key.service, config);
-    let baked = now >= cohorts.key.first_seen.saturating_add(config.bake);
-    let case = Case {
-        cohorts,
-        config,
-        comparison,
-        table,
-        floors: floors.clone(),
-        gate,
-        attribution,
-        suspects,
-        coverage,
-        baked,
-    };
+    let basis = Basis::of(cohorts, now, config);
+    let case = basis.case(Arc::clone(&cohorts.key.service), basis.comparison.traces);
     let (state, reason) = case.decide();
     case.record(now, state, reason)
 }
@@ -91,7 +79,7 @@ fn coverage(table: &Table, service: &Arc<str>, config: &VerdictConfig) -> f64 {
 impl Case<'_> {
     fn decide(&self) -> (State, String) {
         let rung = self.comparison.rung;
-        let traces = self.comparison.traces;
+        let traces = self.traces;
         if rung == Rung::D {
             return (State::NoData, "there is no traffic of an older version to compare with".to_owned());
         }
@@ -128,19 +116,30 @@ impl Case<'_> {
             Class::Inherited => "something else explains it",
         };
         if matches!(self.comparison.rung, Rung::A | Rung::B) {
-            let level = self.config.alpha;
             if let Some(other) = self.moved_along(class) {
                 return (
                     State::Confounded,
                     format!("{what}, but {other} runs other versions in the two cohorts and may be the reason"),
                 );
             }
-            return (
-                State::Fail,
-                format!("{what}; concurrent traffic of the old version did not ({level} false-alarm rate)"),
-            );
+            return (State::Fail, self.fail_reason(what));
         }
         self.before_after(what)
+    }
+
+    fn fail_reason(&self, what: &str) -> String {
+        let level = self.config.alpha;
+        match &self.key.flag {
+            None => format!("{what}; concurrent traffic of the old version did not ({level} false-alarm rate)"),
+            Some(_) if self.cohorts.is_randomised() => format!(
+                "{what}; in concurrent traffic of the control it did not, and variants were drawn by lot: the variant is the cause ({level} \
+                 false-alarm rate)"
+            ),
+            Some(_) => format!(
+                "{what} with the variant; in concurrent traffic of the control it did not ({level} false-alarm rate). Who got which variant was \
+                 not drawn by lot, so what decides that may be the reason instead"
+            ),
+        }
     }
 
     /// Before/after: WARN, unless ordinary variation is small and services that cannot be affected stood still.
@@ -180,14 +179,17 @@ impl Case<'_> {
     /// Another service whose versions differ between the cohorts, when what was found may be its doing: own time is the judged
     /// service's alone, ways and callees are not.
     fn moved_along(&self, class: Class) -> Option<&Arc<str>> {
-        matches!(class, Class::Edge | Class::Induced).then(|| self.attribution.mixed.first()).flatten()
+        let mixed = &self.attribution.mixed;
+        // A variant may be served by one version of the judged service only.
+        let itself = mixed.get(&self.key.service).filter(|_| self.key.flag.is_some());
+        itself.or_else(|| matches!(class, Class::Edge | Class::Induced).then(|| mixed.first()).flatten())
     }
 
     /// The service that explains most of a before/after change of which the judged one explains little. One thing changes at a
     /// time far more often than two do at once; with concurrent traffic this is not asked.
     fn better_explained(&self) -> Option<&str> {
-        let first = self.suspects.first().filter(|first| *first.service != *self.cohorts.key.service)?;
-        let own = self.suspects.iter().find(|suspect| *suspect.service == *self.cohorts.key.service);
+        let first = self.suspects.first().filter(|first| *first.service != *self.key.service)?;
+        let own = self.suspects.iter().find(|suspect| *suspect.service == *self.key.service);
         let little = own.is_none_or(|own| own.score_ms < EXPLAINS_LITTLE * first.score_ms);
         let failing = self.gate.nodes.iter().any(|node| node.failing);
         (little && !failing).then_some(&*first.service)
@@ -298,7 +300,8 @@ impl Case<'_> {
                 words::latency(&node.node, &node.test)
             ));
         }
-        let edge_into = |node: &&GateNode| matches!(&*node.node, NodeKey::Edge { callee, .. } if *callee == self.cohorts.key.service);
+        let edge_into =
+            |node: &&GateNode| matches!(&*node.node, NodeKey::Edge { callee, .. } if *callee == self.key.service);
         let open = std::iter::once(service).chain(self.gate.nodes.iter().filter(edge_into));
         let mut open = open.filter(|node| !node.test.is_harmless(self.config));
         if let Some(node) = open.next() {
@@ -321,7 +324,7 @@ impl Case<'_> {
     /// Journeys with much of the candidate's traffic.
     #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
     fn gated(&self) -> Vec<(&Arc<str>, &Arms)> {
-        let own = NodeKey::Service { service: Arc::clone(&self.cohorts.key.service) };
+        let own = NodeKey::Service { service: Arc::clone(&self.key.service) };
         let Some(journeys) = self.table.get(&own) else { return Vec::new() };
         let all: u64 = journeys.values().map(|cells| cells[AFTER].traces).sum();
         journeys.iter().filter(|(_, cells)| cells[AFTER].traces as f64 >= GATED_SHARE * all as f64).collect()
@@ -330,7 +333,7 @@ impl Case<'_> {
     /// What is still open on one journey.
     fn open_on(&self, journey: &Arc<str>, cells: &Arms) -> Option<String> {
         let alone = std::iter::once((Arc::clone(journey), cells.clone())).collect();
-        let yardstick = Yardstick { config: self.config, floors: &self.floors, stratum_min: self.config.stratum_min };
+        let yardstick = Yardstick { config: self.config, floors: self.floors, stratum_min: self.config.stratum_min };
         let test = node_test::test(&alone, None, yardstick);
         let Some(test) = test.filter(|test| test.is_harmless(self.config)) else {
             return Some(format!("not yet shown to be harmless on the journey {journey}"));
@@ -360,8 +363,8 @@ impl Case<'_> {
         reason = "clamped counts"
     )]
     fn traces_needed(&self) -> u64 {
-        let have = self.comparison.traces[AFTER];
-        let least = self.config.traces_min.saturating_sub(have.min(self.comparison.traces[BEFORE]));
+        let have = self.traces[AFTER];
+        let least = self.config.traces_min.saturating_sub(have.min(self.traces[BEFORE]));
         let Some(service) = self.gate.service() else {
             return least.max(self.config.traces_min.saturating_sub(have)).max(1);
         };
@@ -382,12 +385,12 @@ impl Case<'_> {
         reason = "clamped counts"
     )]
     fn seconds_needed(&self, traces: u64) -> Option<u64> {
-        let rate = self.comparison.traces[AFTER] as f64 / self.comparison.candidate_seconds();
+        let rate = self.traces[AFTER] as f64 / self.comparison.candidate_seconds();
         (rate > 0.0).then(|| (traces as f64 / rate).ceil().min(1e12) as u64)
     }
 
     fn record(&self, now: UnixNanos, state: State, reason: String) -> Verdict {
-        let key = &self.cohorts.key;
+        let key = &self.key;
         let [(before_from, before_to), (from, to)] = self.comparison.windows;
         let findings = self.findings(state);
         let affected = self.affected();
@@ -399,6 +402,7 @@ impl Case<'_> {
             .flatten();
         let mut verdict = Verdict {
             service: key.service.to_string(),
+            flag: key.flag.as_ref().map(ToString::to_string),
             environment: key.environment.to_string(),
             state,
             class,
@@ -411,13 +415,13 @@ impl Case<'_> {
                 version: key.baseline.as_ref().map(ToString::to_string),
                 from_unix_nano: before_from,
                 to_unix_nano: before_to,
-                traces: self.comparison.traces[BEFORE],
+                traces: self.traces[BEFORE],
             },
             candidate: Candidate {
                 version: key.candidate.to_string(),
                 from_unix_nano: from,
                 to_unix_nano: to,
-                traces: self.comparison.traces[AFTER],
+                traces: self.traces[AFTER],
             },
             alpha: self.config.alpha,
             material_ratio: 1.0 + self.config.material,
@@ -427,23 +431,23 @@ impl Case<'_> {
             coverage: self.coverage,
             findings,
             affected,
-            suspects: self.suspects.clone(),
+            suspects: self.suspects.to_vec(),
             structure: self.structure(),
             exemplars: Vec::new(),
-            confounders: parity::differences(&parity),
+            confounders: self.confounders(&parity),
             parity,
             what_would_change: String::new(),
             sql: words::sql(key, before_from.min(from), to),
         };
         verdict.headline = self.headline(&verdict);
         verdict.what_would_change = what_would_change(&verdict);
-        verdict
+        if key.flag.is_some() { words::of_a_flag(verdict) } else { verdict }
     }
 
     fn structure(&self) -> Vec<StructureChange> {
         let calls = self.gate.calls.iter().filter(|call| call.more || (call.test.after - call.test.before).abs() > 0.1);
         let change = |call: &super::gate::GateCall| StructureChange {
-            caller: self.cohorts.key.service.to_string(),
+            caller: self.key.service.to_string(),
             callee: call.callee.to_string(),
             calls_per_trace_before: call.test.before,
             calls_per_trace_after: call.test.after,
@@ -453,11 +457,23 @@ impl Case<'_> {
 
     /// What the cohorts ran on; nothing to be said while one of them is empty.
     fn parity(&self) -> Vec<Parity> {
-        if self.comparison.traces.contains(&0) { Vec::new() } else { parity::rows(self.cohorts) }
+        if self.traces.contains(&0) { Vec::new() } else { parity::rows(self.cohorts) }
+    }
+
+    /// What else differs between the cohorts: attributes, and for a flag its share of the journeys.
+    fn confounders(&self, parity: &[Parity]) -> Vec<String> {
+        let mut found = parity::differences(parity);
+        if self.key.flag.is_some() {
+            found.extend(strata::differences(self.table, &self.key.candidate));
+        }
+        found
     }
 
     fn headline(&self, verdict: &Verdict) -> String {
-        let who = format!("{} {}", verdict.service, verdict.candidate.version);
+        let who = match &self.key.flag {
+            Some(flag) => format!("{} with {flag}={}", verdict.service, verdict.candidate.version),
+            None => format!("{} {}", verdict.service, verdict.candidate.version),
+        };
         let worst = verdict
             .findings
             .iter()

@@ -13,6 +13,8 @@ const MIX_DIFFERENCE: f64 = 0.2;
 const COUNT_MIN: u64 = 10;
 /// Values listed of an attribute; the others are one.
 const VALUES_MAX: usize = 10;
+/// The attribute that services other than the judged one are told apart by.
+const VERSION: &str = "service.version";
 /// Name of the value that stands for the others.
 const OTHER: &str = "~other";
 /// Name of the value of processes that do not send the attribute.
@@ -24,17 +26,17 @@ type Values<'a> = BTreeMap<&'a str, [u64; ARMS]>;
 /// Every attribute of the judged service, and the versions of the other services in its traces; those that differ first.
 pub(super) fn rows(cohorts: &Cohorts) -> Vec<Parity> {
     let mut attributes: BTreeMap<(&Arc<str>, &Arc<str>), Values<'_>> = BTreeMap::new();
-    let mut processes = [0; ARMS];
+    let mut processes: BTreeMap<&Arc<str>, [u64; ARMS]> = BTreeMap::new();
     for ((service, name, value), counts) in &cohorts.traits {
         if **name == *PRESENT {
-            processes = *counts;
+            processes.insert(service, *counts);
         } else {
             attributes.entry((service, name)).or_default().insert(value, *counts);
         }
     }
-    let own = &cohorts.key.service;
     let row = |((service, name), values): ((&Arc<str>, &Arc<str>), Values<'_>)| {
-        let all = if service == own { processes } else { sum(&values) };
+        let named = || sum(&values);
+        let all = if **name == *VERSION { named() } else { processes.get(service).copied().unwrap_or_else(named) };
         row(service, name, values, all)
     };
     let mut rows: Vec<Parity> =
@@ -54,7 +56,7 @@ fn difference(row: &Parity) -> String {
         value.map_or(String::new(), |value| format!("{} in {}", value.value, words::percent(share(value))))
     };
     let (before, after) = (most(|value| value.before), most(|value| value.after));
-    if &*row.attribute == "service.version" {
+    if *row.attribute == *VERSION {
         return format!(
             "{} runs other versions in the two cohorts: mostly {before} before, {after} after",
             row.service
@@ -127,6 +129,7 @@ mod tests {
         let key = CohortKey {
             environment: "".into(),
             service: "pay".into(),
+            flag: None,
             candidate: "v2".into(),
             baseline: Some("v1".into()),
             first_seen: UnixNanos(0),

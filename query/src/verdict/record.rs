@@ -94,6 +94,15 @@ impl Rung {
         }
     }
 
+    /// What the rung means for variants of a flag, in words.
+    pub fn meaning_of_variants(self) -> &'static str {
+        match self {
+            Self::A | Self::B => "concurrent traffic with the control",
+            Self::C => "traffic with the control before the variant came",
+            Self::D => "nothing to compare with",
+        }
+    }
+
     /// What the rung means, in words.
     pub fn meaning(self) -> &'static str {
         match self {
@@ -359,6 +368,8 @@ pub struct Parity {
 pub struct Verdict {
     /// The judged service.
     pub service: String,
+    /// The flag whose variants are compared, where `version` stands for a variant; `None` for a deployment.
+    pub flag: Option<String>,
     /// Its environment.
     pub environment: String,
     /// Outcome.
@@ -410,6 +421,14 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// This verdict where its evidence is not enough among all that was asked at once: `why` says among what.
+    pub(crate) fn held_back(&self, baked: bool, why: &str) -> Self {
+        let state = if baked { State::Inconclusive } else { State::Continue };
+        let reason = format!("{}, but {why}", self.reason);
+        let headline = format!("{} is not decided yet: {why}", self.service);
+        Self { state, class: None, reason, headline, ..self.clone() }
+    }
+
     /// This verdict once its deployment is no longer followed because more than `judged_max` newer ones are: an open one ends.
     pub(crate) fn given_up(&self, judged_max: usize) -> Self {
         if self.state != State::Continue {

@@ -88,6 +88,7 @@ impl Shop {
             has_links: false,
             received_ns: start as i64,
             weight: Weight::default(),
+            flags: None,
         }
     }
 
@@ -170,6 +171,7 @@ fn cohorts_for(service: &str, config: &VerdictConfig) -> Cohorts {
     let key = CohortKey {
         environment: "prod".into(),
         service: service.into(),
+        flag: None,
         candidate: "v2".into(),
         baseline: Some("v1".into()),
         first_seen: UnixNanos(START + 60 * SECOND),

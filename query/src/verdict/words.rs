@@ -3,7 +3,7 @@
 use super::cohort::{AFTER, BEFORE, CohortKey};
 use super::errors::ErrorTest;
 use super::node_test::NodeTest;
-use super::record::{Finding, FindingNode, Signal};
+use super::record::{Finding, FindingNode, Signal, Verdict};
 use crate::measure::NodeKey;
 use crate::trace::identity;
 
@@ -83,6 +83,28 @@ pub(super) fn worst(finding: &Finding) -> String {
     format!("{what} is {} slower{medians}", change(finding.ratio.unwrap_or(1.0)).trim_start_matches('+'))
 }
 
+/// A verdict on a flag's variant says "the variant" and "the control" where one on a release says "the new version" and "the old version".
+pub(super) fn of_a_flag(verdict: Verdict) -> Verdict {
+    let words = [
+        ("traces of the new and ", "traces with the variant and "),
+        (" of the old version; no claim", " with the control; no claim"),
+        ("the new version's", "the variant's"),
+        ("of both versions", "of both variants"),
+        ("the new version", "the variant"),
+        ("the old version", "the control"),
+        ("traffic of an older version", "traffic with another variant"),
+        ("the two versions", "the two variants"),
+        ("a rollback", "turning the variant off"),
+    ];
+    let said = |text: String| words.iter().fold(text, |text, (from, to)| text.replace(from, to));
+    Verdict {
+        reason: said(verdict.reason),
+        headline: said(verdict.headline),
+        what_would_change: said(verdict.what_would_change),
+        ..verdict
+    }
+}
+
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
@@ -100,8 +122,51 @@ fn is_version(version: &str) -> String {
     }
 }
 
+/// The condition that a span is an evaluation of the flag with this variant, in its attributes or in an event.
+fn is_variant(flag: &str, variant: &str) -> String {
+    let attribute = |name: &str| format!("attr(attributes, '{name}')");
+    let named = |name: &str, value: &str| {
+        let pair = format!("\"{name}\":{}", serde_json::Value::from(value));
+        format!("contains(coalesce(events, ''), {})", quoted(&pair))
+    };
+    let names = ["feature_flag.result.variant", "feature_flag.variant", "feature_flag.result.value"];
+    let shown = names.map(attribute).join(", ");
+    let said = names.map(|name| named(name, variant)).join(" OR ");
+    format!(
+        "({} = {} AND coalesce({shown}) = {} OR {} AND ({said}))",
+        attribute("feature_flag.key"),
+        quoted(flag),
+        quoted(variant),
+        named("feature_flag.key", flag),
+    )
+}
+
+/// SQL over `spans` that shows the traces of both variants side by side.
+fn sql_of_flag(key: &CohortKey, flag: &str, from: i64, to: i64) -> String {
+    let control = key.baseline.as_deref().unwrap_or_default();
+    let (new, old) = (is_variant(flag, &key.candidate), is_variant(flag, control));
+    format!(
+        "WITH cohort AS (SELECT trace_id, min(variant) AS variant FROM (SELECT trace_id, CASE WHEN {new} THEN {} ELSE {} END AS variant \
+         FROM spans WHERE ({new} OR {old}) AND coalesce(deployment_environment_name, '') = {} AND start_time_unix_nano >= {from} \
+         AND start_time_unix_nano < {to}) AS evaluations GROUP BY trace_id HAVING count(DISTINCT variant) = 1) \
+         SELECT spans.name, cohort.variant, count(DISTINCT spans.trace_id) AS traces, count(*) AS spans, \
+         count(*) FILTER (WHERE status_code = 2) AS errors, \
+         hdr_quantile(hdr_histogram(duration_time_unix_nano), 0.5) / 1e6 AS p50_ms, \
+         hdr_quantile(hdr_histogram(duration_time_unix_nano), 0.95) / 1e6 AS p95_ms \
+         FROM spans JOIN cohort ON spans.trace_id = cohort.trace_id WHERE service_name = {} \
+         AND start_time_unix_nano >= {from} AND start_time_unix_nano < {to} GROUP BY 1, 2 ORDER BY 1, 2",
+        quoted(&key.candidate),
+        quoted(control),
+        quoted(&key.environment),
+        quoted(&key.service),
+    )
+}
+
 /// SQL over `spans` that shows both cohorts side by side.
 pub(super) fn sql(key: &CohortKey, from: i64, to: i64) -> String {
+    if let Some(flag) = &key.flag {
+        return sql_of_flag(key, flag, from, to);
+    }
     let new = is_version(&key.candidate);
     let (version, wanted) = match &key.baseline {
         Some(old) => (

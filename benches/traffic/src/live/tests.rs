@@ -63,7 +63,7 @@ async fn a_shop_that_closes_counts_what_it_gives_up() {
 async fn history_is_sent_whole() {
     let collector = FakeCollector::start(|_| Reply::Accept).await;
     let stop = CancellationToken::new();
-    let scenario = Scenario { traces_per_second: 20.0, releases: Vec::new() };
+    let scenario = Scenario { traces_per_second: 20.0, releases: Vec::new(), flags: Vec::new() };
     let backfill = Duration::from_secs(61);
     let config = ShopConfig { backfill, ..ShopConfig::new(collector.endpoints.clone(), scenario) };
     let model = Model::new(ModelConfig::default());

@@ -211,7 +211,7 @@ impl From<&verdict::Verdict> for Verdict {
             reason: verdict.reason,
             judged_at_unix_nano: nanos_of(verdict.judged_at_unix_nano),
             looks: verdict.looks,
-            baseline: verdict.baseline.into(),
+            baseline: Baseline::new(verdict.baseline, verdict.flag.is_some()),
             candidate: verdict.candidate.into(),
             alpha: verdict.alpha,
             material_ratio: verdict.material_ratio,
@@ -280,12 +280,12 @@ pub(crate) struct Baseline {
     traces: u64,
 }
 
-impl From<verdict::Baseline> for Baseline {
-    fn from(baseline: verdict::Baseline) -> Self {
+impl Baseline {
+    fn new(baseline: verdict::Baseline, of_flag: bool) -> Self {
         Self {
             rung: baseline.rung.name(),
             version: baseline.version,
-            meaning: baseline.rung.meaning(),
+            meaning: if of_flag { baseline.rung.meaning_of_variants() } else { baseline.rung.meaning() },
             from_unix_nano: nanos_of(baseline.from_unix_nano),
             to_unix_nano: nanos_of(baseline.to_unix_nano),
             traces: baseline.traces,

@@ -114,6 +114,28 @@ export interface Verdict {
 }
 export interface SharePoint { t_unix_nano: string; share: number; traces: number }
 export interface DeploymentDetail extends Answer { deployment: Deployment; share_series: SharePoint[]; verdict: Verdict }
+export interface FlagService {
+  service: string; state: State; class: Class | null; headline: string; share: number; traces_before: number; traces_after: number;
+  e_value: number; e_needed: number; discovery: boolean;
+}
+export interface FlagComparison {
+  variant: string; control: string; state: State; class: Class | null; headline: string; reason: string;
+  judged_from_unix_nano: string; judged_at_unix_nano: string; services: FlagService[]; confounders: string[];
+}
+export interface FlagVariant { variant: string; control: boolean; traces: number; share: number | null; first_seen_unix_nano: string; last_seen_unix_nano: string }
+export interface FlagChange { kind: "variant" | "version" | "share"; at_unix_nano: string; text: string }
+export interface Flag {
+  key: string; environment: string; control: string; control_rule: "name" | "oldest" | "largest";
+  assignment: "randomised" | "observational"; assignment_meaning: string; state: State; class: Class | null; headline: string;
+  traces: number; mixed_traces: number; variants: FlagVariant[]; comparisons: FlagComparison[];
+  reasons: { name: string; traces: number }[]; asked_by: { name: string; traces: number }[]; versions: string[]; changes: FlagChange[];
+  e_value: number; e_needed: number; discovery: boolean;
+}
+export interface Flags extends Answer { flags: Flag[] }
+export interface FlagDetail extends Answer {
+  flag: Flag; share_series: { variant: string; series: SharePoint[] }[];
+  verdicts: { variant: string; services: { service: string; verdict: Verdict }[] }[];
+}
 export interface Bin { low_ms: number; high_ms: number; before: number; after: number }
 export interface Distribution extends Answer {
   operation: string; unit: string; bins: Bin[]; quantiles: { before: Quantiles | null; after: Quantiles | null };

@@ -17,6 +17,7 @@ import { RangePicker } from "./range";
 const NAV: { text: string; path: string; key: string; also: string[] }[] = [
   { text: "SLOs", path: "/slo", key: "s", also: ["/slos"] },
   { text: "Deployments", path: "/deployments", key: "d", also: [] },
+  { text: "Flags", path: "/flags", key: "f", also: [] },
   { text: "Services", path: "/services", key: "v", also: [] },
   { text: "Traces", path: "/traces", key: "t", also: ["/trace"] },
   { text: "SQL", path: "/sql", key: "q", also: [] },

@@ -45,6 +45,17 @@ export const RUNGS: { rung: "A" | "B" | "C" | "D"; name: string; why: string }[]
 ];
 
 export function verdictLook(state: State): VerdictLook { return VERDICTS[state] ?? UNKNOWN; }
+/** Where a flag's verdict asks for something else than a release's. */
+const FLAGS: Partial<Record<State, { means: string; todo: string }>> = {
+  PASS: { means: "every service with a tenth of the traces is shown to be no worse than the margin", todo: "Go on with the flag." },
+  FAIL: { means: "a service is worse with the variant, beyond chance among all flags and services", todo: "Turn the variant off, or look at the example traces first." },
+  CONFOUNDED: { means: "services run other versions with the variant than with the control, and that may be the reason", todo: "Compare again while every service runs one version." },
+  WARN: { means: "worse, but the comparison is too weak to blame the variant alone", todo: "Let both variants be served at the same time." },
+  SKEWED: { means: "the variants did not get the traces that their weights promise, so nothing is claimed", todo: "Mend how variants are handed out, then compare again." },
+  NO_DATA: { means: "there is nothing to compare", todo: "A verdict needs traces with two variants." },
+};
+
+export function flagLook(state: State): VerdictLook { return { ...verdictLook(state), ...FLAGS[state] }; }
 export function sloLook(state: SloState): Look { return SLOS[state] ?? UNKNOWN; }
 export function classWord(name: Class | null): string | null { return name === null ? null : CLASSES[name]?.word ?? String(name).toLowerCase(); }
 export function classMeans(name: Class | null): string | null { return name === null ? null : CLASSES[name]?.means ?? null; }

@@ -48,6 +48,12 @@ test("SLO detail", async () => {
   await both("slo-detail", `/slo/${encodeURIComponent(slos[0].id)}`, someRows("Burn alerts"));
 });
 test("deployments", () => both("deployments", "/deployments", someRows("Deployments")));
+test("flags", async () => {
+  const { flags } = await api("/flags");
+  if (flags.length === 0) return;
+  await both("flags", "/flags", someRows("Feature flags"));
+  await both("flag", `/flags/${encodeURIComponent(flags[0].key)}`, someRows("Services by variant"));
+});
 test("the bad release is shown as regressed, with findings, a distribution and example traces", async () => {
   const { deployments } = await api("/deployments");
   const wanted = process.env.DAYTWO_BAD_SERVICE;

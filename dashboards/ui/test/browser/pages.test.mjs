@@ -39,6 +39,19 @@ const PAGES = [
     assert.equal(await rows(page, "Example traces").count(), 3);
     await shown(page.locator("svg.chart path"));
   }],
+  ["/flags", async (page) => { await shown(rows(page, "Feature flags")); assert.equal(await rows(page, "Feature flags").count(), 4); assert.match(await rows(page, "Feature flags").first().innerText(), /new-tax/); }],
+  ["/flags/new-tax", async (page) => {
+    await shown(page.locator(".banner .chip[data-state=FAIL]"));
+    assert.match(await page.locator(".headline").innerText(), /payment with new-tax=on made it worse/);
+    assert.match(await page.locator(".banner").innerText(), /randomised: variants are drawn by lot/);
+    assert.equal(await rows(page, "Services by variant").count(), 3);
+    assert.ok(await rows(page, "Findings").count() >= 2);
+    assert.equal(await rows(page, "Example traces").count(), 3);
+    await shown(page.locator(".u-wrap canvas"));
+    await page.getByRole("button", { name: "checkout", exact: true }).click();
+    await page.waitForURL("**of=on%7Ccheckout*");
+    await shown(page.getByRole("heading", { name: /checkout with on/ }));
+  }],
   ["/services", async (page) => { await shown(rows(page, "Services")); assert.equal(await rows(page, "Services").count(), 12); }],
   ["/services/checkout", async (page) => { await shown(rows(page, "Operations of checkout")); assert.equal(await rows(page, "Operations of checkout").count(), 4); }],
   ["/traces", async (page) => { await shown(rows(page, "Traces")); assert.equal(await rows(page, "Traces").count(), 50); }],
@@ -57,7 +70,7 @@ test("nothing received yet: the first-run page is home and watches for spans", (
 }));
 
 test("empty lists say which kind of empty they are, and offer the way out", async () => {
-  const cases = [["/nodata/deployments", "no data"], ["/nodata/slo", "no data"], ["/nodata/services", "range"], ["/nodata/traces", "range"], ["/traces?operation=nowhere", "filter"], ["/slo?q=zzz", "filter"], ["/deployments?q=zzz", "filter"], ["/services?q=zzz", "filter"]];
+  const cases = [["/nodata/deployments", "no data"], ["/nodata/slo", "no data"], ["/nodata/flags", "no data"], ["/flags?q=zzz", "filter"], ["/nodata/services", "range"], ["/nodata/traces", "range"], ["/traces?operation=nowhere", "filter"], ["/slo?q=zzz", "filter"], ["/deployments?q=zzz", "filter"], ["/services?q=zzz", "filter"]];
   for (const [path, why] of cases) await visit(path, async (page) => { await shown(page.locator(`.empty[data-why="${why}"]`)); });
   await visit("/traces?operation=nowhere", async (page) => {
     await page.getByRole("button", { name: "operation = nowhere" }).click();

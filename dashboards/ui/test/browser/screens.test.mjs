@@ -25,6 +25,7 @@ const verdict = (state) => async (page) => {
   // What an INHERITED one shows first is its total time, of which no distribution is kept.
   if (state !== "NO_DATA" && state !== "INHERITED") await seen("svg.chart path")(page);
 };
+const flag = (state) => async (page) => { await seen(`.banner .chip[data-state=${state}]`)(page); await charts(1)(page); };
 const drawer = (state) => async (page) => { await verdict(state)(page); await page.getByRole("dialog").waitFor(); };
 
 /** Name of the picture, address, what must be there. */
@@ -60,6 +61,13 @@ const SCREENS = [
   ["deployment-noisy", "/deployments/cart/v1.7.0", verdict("NOISY")],
   ["deployment-confounded", "/deployments/auth/v1.8.0", verdict("CONFOUNDED")],
   ["deployment-skewed", "/deployments/gateway/v1.9.0", verdict("SKEWED")],
+  ["flags", "/flags", table("Feature flags")],
+  ["flags-none", "/nodata/flags", seen('.empty[data-why="no data"]')],
+  ["flags-error", "/errors/flags", seen(".failure")],
+  ["flag-fail", "/flags/new-tax", flag("FAIL")],
+  ["flag-confounded", "/flags/beta-cart", flag("CONFOUNDED")],
+  ["flag-continue", "/flags/banner", flag("CONTINUE")],
+  ["flag-no-data", "/flags/one-sided", flag("NO_DATA")],
   ["deployment-error", "/errors/deployments/checkout/v2.15.0", seen(".failure")],
   ["evidence-fail", "/deployments/checkout/v2.15.0?evidence=1", drawer("FAIL")],
   ["evidence-inherited", "/deployments/payment/v1.1.0?evidence=1", drawer("INHERITED")],

@@ -7,6 +7,7 @@ import { createServer } from "node:http";
 import { readFileSync, existsSync } from "node:fs";
 import { join } from "node:path";
 import * as deployment from "./deployments.mjs";
+import * as flag from "./flags.mjs";
 import * as fixture from "./fixtures.mjs";
 import * as slo from "./slos.mjs";
 
@@ -77,6 +78,7 @@ function answer(scenario, path, url) {
     case "suggest": return fixture.suggest(url.searchParams.get("q") ?? "");
     case "services": return parts[2] === "operations" ? fixture.operations(parts[1]) : scenario === "empty" || (none && url.searchParams.get("from") !== "now-7d") ? { ...fixture.services(), services: [] } : fixture.services();
     case "slos": return parts[1] ? slo.sloDetail(parts[1]) : none ? { ...slo.slos(), slos: [], problems: [], notes: [] } : scenario === "many" ? slo.manySlos(400) : slo.slos();
+    case "flags": return parts[1] ? flag.flagDetail(parts[1]) : none ? { ...flag.flags(), flags: [] } : flag.flags();
     case "alerts": return slo.alerts();
     case "deployments":
       if (parts[3] === "distribution") return deployment.distribution(url.searchParams.get("operation") ?? "");

@@ -45,6 +45,7 @@ impl Known {
 impl State {
     pub(in crate::correlator) fn status(&self) -> EngineStatus {
         let (declared_deployments, dropped_declarations) = self.declared.counts();
+        let [flags, flag_variants, left_out] = self.flags.counts();
         EngineStatus {
             declared_deployments,
             dropped_declarations,
@@ -63,6 +64,10 @@ impl State {
             overflowed_spans: self.cells.overflowed(),
             dropped_cells: self.cells.dropped(),
             recent_traces: self.recent.len() as u64,
+            flags,
+            flag_variants,
+            left_out_evaluations: left_out.saturating_add(self.cache.flags_left_out()),
+            judged_variants: self.judged_flags.followed(),
             judged_deployments: self.judged.values().filter(|judged| judged.cohorts.is_some()).count() as u64,
             rebuilds: self.rebuilds,
             unreadable_batches: self.unreadable,
@@ -185,6 +190,11 @@ impl State {
         let tracked = self.objectives.iter().find(|tracked| tracked.objective.id == id)?;
         let (view, report) = self.slo_report(tracked, now);
         Some(slo::detail(&view, report))
+    }
+
+    /// Feature flags, worst first.
+    pub(in crate::correlator) fn flags(&self, environment: Option<&str>, now: UnixNanos) -> Vec<crate::flag::Flag> {
+        self.flags.answer(&self.judged_flags, environment, now, self.config.verdict.bake)
     }
 
     /// The newest deployment of this version.

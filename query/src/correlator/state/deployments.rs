@@ -54,6 +54,7 @@ impl State {
         let key = CohortKey {
             environment: row.environment.as_str().into(),
             service: service.into(),
+            flag: None,
             candidate: version.into(),
             baseline: None,
             first_seen: UnixNanos(row.first_seen_unix_nano),
@@ -214,6 +215,7 @@ mod tests {
         let key = CohortKey {
             environment: "prod".into(),
             service: "cart".into(),
+            flag: None,
             candidate: "v2".into(),
             baseline: None,
             first_seen: UnixNanos(0),

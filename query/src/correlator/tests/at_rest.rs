@@ -15,6 +15,10 @@ async fn store(folder: &TempDir, clock: &Arc<ManualClock>) -> Arc<Store> {
 }
 
 async fn append(store: &Store, number: u64, now: i64, spans: &[Sent]) {
+    append_batch(store, number, now, batch(now, spans)).await;
+}
+
+async fn append_batch(store: &Store, number: u64, now: i64, batch: SpanBatch) {
     let frame = Frame {
         payload: number.to_be_bytes().to_vec().into(),
         format: PayloadFormat::Protobuf,
@@ -23,7 +27,7 @@ async fn append(store: &Store, number: u64, now: i64, spans: &[Sent]) {
         received: UnixNanos(now),
         rejected: Vec::new(),
     };
-    store.append(frame, batch(now, spans)).await.unwrap();
+    store.append(frame, batch).await.unwrap();
 }
 
 fn texts(table: &RecordBatch, column: &str) -> Vec<String> {
@@ -62,5 +66,35 @@ async fn a_folder_at_rest_is_measured_and_judged() {
     let counted = slis.column_by_name("spans").unwrap().as_primitive::<Int64Type>();
     assert_eq!(arrow::compute::sum(counted).unwrap(), i64::try_from(sent).unwrap());
     assert_eq!(tables.table(EngineTable::Slos).unwrap().num_rows(), 0);
+    store.close().await.unwrap();
+}
+
+/// Scenario: 60 s of a bad variant: the first third in a file whose spans have the flag in attributes, then a file without any flag, the rest in
+/// memory; read when nothing runs.
+/// Guarantees: the flag's traces of file and memory are counted, and the variant FAILs as it did while it was followed.
+#[tokio::test]
+async fn flags_are_read_from_files_too() {
+    let (folder, clock) = (TempDir::new().unwrap(), Arc::new(ManualClock::at(UnixNanos(START))));
+    let store = store(&folder, &clock).await;
+    for second in 0..60_u64 {
+        let now = clock.now();
+        let spans = flags::visits(second, now);
+        append_batch(&store, second, now.0, daytwo_storage::testing::batch_of(now, &spans)).await;
+        if second == 20 {
+            store.flush().await.unwrap();
+            append(&store, 1_000, now.0, &call(900_000, "p1", now.0, 20 * MS)).await;
+            store.flush().await.unwrap();
+        }
+        clock.advance(Duration::from_secs(1));
+    }
+    clock.advance(Duration::from_secs(3_600));
+    let snapshot = store.snapshot();
+    assert!(snapshot.files.len() == 2 && !snapshot.buffered.is_empty());
+    let tables = EngineAtRest::new(EngineConfig::default(), clock, snapshot);
+    let table = tables.table(EngineTable::Flags).unwrap();
+    let rows: Vec<(String, String)> = texts(&table, "flag").into_iter().zip(texts(&table, "state")).collect();
+    assert_eq!(rows[0], ("ranking".to_owned(), "FAIL".to_owned()), "{rows:?}");
+    let traces = |column: &str| table.column_by_name(column).unwrap().as_primitive::<Int64Type>().value(0);
+    assert_eq!(traces("traces") + traces("control_traces"), 1_200);
     store.close().await.unwrap();
 }

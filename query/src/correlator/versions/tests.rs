@@ -38,6 +38,7 @@ impl Shop {
                 journey: "j".into(),
                 resources: vec![Arc::new(process)],
                 nodes: Vec::new(),
+                flags: Vec::new(),
             };
             self.versions.change(&record, true);
         }

@@ -98,7 +98,7 @@ impl Case<'_> {
             rows.extend(self.error_finding(node, bad));
         }
         if let Some(total) = &self.attribution.total {
-            let node = NodeKey::Total { service: Arc::clone(&self.cohorts.key.service) };
+            let node = NodeKey::Total { service: Arc::clone(&self.key.service) };
             rows.push(Finding {
                 own_share: self.own_share(),
                 state: self.quiet_state(total),
@@ -118,13 +118,13 @@ impl Case<'_> {
         let risen = |test: &ErrorTest| p_of(test.ln_e) <= level && test.after > test.before + self.config.error_floor;
         let errors = self.attribution.failed.filter(|test| enough(test) && risen(test))?;
         let own = self.gate.nodes.iter().any(|node| node.failing);
-        let node = NodeKey::Total { service: Arc::clone(&self.cohorts.key.service) };
+        let node = NodeKey::Total { service: Arc::clone(&self.key.service) };
         (!own).then(|| Finding {
             state: State::Warn,
             class: Some(Class::Induced),
             why: format!(
                 "requests to {} fail in {} of traces, before in {}, and not by its own doing",
-                self.cohorts.key.service,
+                self.key.service,
                 words::percent(errors.after),
                 words::percent(errors.before)
             ),
@@ -178,7 +178,7 @@ impl Case<'_> {
 
     fn affected_row(&self, other: &OtherService) -> Option<Finding> {
         let class = other.class?;
-        let judged = &self.cohorts.key;
+        let judged = &self.key;
         let (node, test, tail) = match class {
             Class::Inherited => {
                 let culprit = self.attribution.culprit.as_ref().unwrap_or(&judged.service);
