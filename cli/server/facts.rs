@@ -71,6 +71,7 @@ pub(super) fn ingest(telemetry: Arc<IngestTelemetry>) -> Probe<IngestCounts> {
             inflight_bytes_max: status.inflight_bytes_max,
             freshness: status.freshness,
             connections_closed: owned(status.connections_closed),
+            log_records: owned(status.log_records),
             handshakes_failed: status.handshakes_failed,
         }
     })

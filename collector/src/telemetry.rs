@@ -10,6 +10,7 @@ use daytwo_storage::{Latencies, LatencyMeter};
 
 use crate::admission::Admission;
 use crate::decode::Rejections;
+use crate::otlp::decode::logs::Unwanted;
 
 /// Counters of the receivers, shared with whoever shows them.
 #[derive(Debug)]
@@ -24,6 +25,7 @@ pub struct IngestTelemetry {
     refused: Counts,
     requests: Counts,
     connections_closed: Counts,
+    log_records: Counts,
     handshakes_failed: AtomicU64,
 }
 
@@ -113,6 +115,8 @@ pub struct IngestStatus {
     pub inflight_bytes_max: u64,
     /// Connections that were asked to go or closed, by reason: `too_many`, `silent` (nothing came in time), `idle`, `age`.
     pub connections_closed: BTreeMap<&'static str, u64>,
+    /// Log records of requests that were answered with success: `kept` as spans, or why not.
+    pub log_records: BTreeMap<&'static str, u64>,
     /// TLS handshakes that did not succeed: no TLS, no or a foreign certificate, too slow.
     pub handshakes_failed: u64,
 }
@@ -144,6 +148,7 @@ impl IngestTelemetry {
             refused: Counts::default(),
             requests: Counts::default(),
             connections_closed: Counts::default(),
+            log_records: Counts::default(),
             handshakes_failed: AtomicU64::default(),
         }
     }
@@ -167,6 +172,7 @@ impl IngestTelemetry {
             inflight_bytes: u64::try_from(self.admission.inflight_bytes()).unwrap_or(u64::MAX),
             inflight_bytes_max: self.inflight_bytes_max,
             connections_closed: self.connections_closed.read(),
+            log_records: self.log_records.read(),
             handshakes_failed: self.handshakes_failed.load(Ordering::Relaxed),
         }
     }
@@ -206,6 +212,12 @@ impl IngestTelemetry {
 
     pub(crate) fn count_closed_connection(&self, reason: &'static str) {
         self.connections_closed.add(reason, 1);
+    }
+
+    /// Counts the log records of a request that was answered with success.
+    pub(crate) fn count_log_records(&self, kept: u64, unwanted: &BTreeMap<Unwanted, u64>) {
+        self.log_records.add("kept", kept);
+        unwanted.iter().for_each(|(why, count)| self.log_records.add(why.name(), *count));
     }
 
     pub(crate) fn count_failed_handshake(&self) {

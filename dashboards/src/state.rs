@@ -72,6 +72,8 @@ pub struct IngestCounts {
     pub freshness: Latencies,
     /// Connections of exporters that were asked to go or closed, by reason.
     pub connections_closed: BTreeMap<String, u64>,
+    /// Log records: `kept` as evaluations of feature flags, or why not.
+    pub log_records: BTreeMap<String, u64>,
     /// TLS handshakes that did not succeed.
     pub handshakes_failed: u64,
 }

@@ -29,7 +29,7 @@ mod words;
 
 pub use cohort::{CohortKey, Cohorts};
 pub use distribution::distribution;
-pub(crate) use ebh::{Family, hierarchical, ln_threshold};
+pub(crate) use ebh::{FALSE_DISCOVERIES, Family, hierarchical, ln_threshold};
 pub use exemplars::pick as pick_exemplars;
 pub use judge::judge;
 pub(crate) use judge::judge_services;

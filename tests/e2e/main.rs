@@ -11,6 +11,7 @@ mod conformance;
 mod demo;
 mod durability;
 mod exporters;
+mod flags;
 mod harness;
 mod ingest;
 mod layout;

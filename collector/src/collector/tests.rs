@@ -24,6 +24,7 @@ use crate::otlp::export::Appending;
 mod client;
 mod grpc;
 mod http;
+mod logs;
 mod overload;
 mod slow;
 mod tls;

@@ -11,6 +11,7 @@ mod assemble;
 mod attributes;
 pub(super) mod json;
 mod keys;
+pub(crate) mod logs;
 mod protobuf;
 mod rejection;
 mod replay;

@@ -17,6 +17,7 @@ use tracing::{debug, error, warn};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::body::BodyLimits;
+use super::decode::logs::Evaluations;
 use super::decode::{self, Decoded, Limits, Rejections, Room};
 use super::inflate::{InflateError, inflate};
 use super::status::{Refusal, Shed};
@@ -70,10 +71,19 @@ pub(crate) struct Request {
     pub(crate) share: Share,
 }
 
+/// What a request brings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Signal {
+    /// Spans.
+    Traces,
+    /// Log records, of which evaluations of feature flags are kept.
+    Logs,
+}
+
 /// What to tell a client whose request was accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Answer {
-    /// Spans rejected for good.
+    /// Spans or log records rejected for good.
     pub(crate) rejected: u64,
     /// Why; empty when none was.
     pub(crate) message: String,
@@ -179,6 +189,54 @@ impl Ingest {
         } else {
             self.telemetry.count_refused(refusal.name());
         }
+    }
+
+    /// Takes a request of either kind.
+    pub(crate) async fn take(self: &Arc<Self>, signal: Signal, request: Request) -> Result<Answer, Refusal> {
+        match signal {
+            Signal::Traces => self.export(request).await,
+            Signal::Logs => self.export_logs(request).await,
+        }
+    }
+
+    /// Stores the evaluations of feature flags among log records, as spans; every other record is rejected.
+    async fn export_logs(self: &Arc<Self>, request: Request) -> Result<Answer, Refusal> {
+        let (request, found) = self.evaluations(request).await?;
+        let mut answer = Answer { rejected: found.rejected(), message: found.message() };
+        let mut kept = found.kept;
+        if !request.payload.is_empty() {
+            let stored = self.export(request).await?;
+            kept = kept.saturating_sub(stored.rejected);
+            answer.rejected = answer.rejected.saturating_add(stored.rejected);
+            let messages = [answer.message, stored.message];
+            answer.message = messages.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; ");
+        }
+        self.telemetry.count_log_records(kept, &found.unwanted);
+        Ok(answer)
+    }
+
+    /// The request of spans that stands for one of log records, and what it leaves out.
+    async fn evaluations(self: &Arc<Self>, mut request: Request) -> Result<(Request, Evaluations), Refusal> {
+        if let Some(body) = self.small_body(&request)? {
+            if !request.share.spend(body.len().saturating_mul(SPLICED_MAX)).await {
+                return Err(Refusal::no_room());
+            }
+            return spliced(request, &body);
+        }
+        let Ok(_slot) = self.decoders.acquire().await else {
+            return Err(Refusal::Internal("the decoders are closed".to_owned()));
+        };
+        let (inflated, body) = self.likely_body(&request);
+        prepare(&mut request.share, inflated.saturating_add(body.saturating_mul(SPLICED_MAX))).await?;
+        let ingest = Arc::clone(self);
+        let read = tokio::task::spawn_blocking(move || {
+            let body = ingest.inflated(&mut request)?;
+            if !request.share.try_spend(body.len().saturating_mul(SPLICED_MAX)) {
+                return Err(Refusal::no_room());
+            }
+            spliced(request, &body)
+        });
+        read.await.unwrap_or_else(|panic| Err(contained(&panic)))
     }
 
     /// Decodes and stores a request. It goes on when the caller is dropped: an append cannot be taken back.
@@ -293,6 +351,17 @@ impl Ingest {
         let hash = xxh3_128(body);
         Ok((request, hash, decoded))
     }
+}
+
+/// Bytes that splicing log records into spans takes at most, as a multiple of their body: the shortest evaluation has 120 bytes, its span 90
+/// more, and both are held twice while their lengths are found.
+const SPLICED_MAX: usize = 4;
+
+/// The request of spans that stands for one of log records.
+fn spliced(request: Request, body: &[u8]) -> Result<(Request, Evaluations), Refusal> {
+    let mut found = Evaluations::read(body, request.format)?;
+    let payload = std::mem::take(&mut found.payload).into();
+    Ok((Request { payload, compression: PayloadCompression::None, ..request }, found))
 }
 
 /// Takes `bytes` ahead, or as many of them as there can ever be: what goes beyond is refused when it is met.

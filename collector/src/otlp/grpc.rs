@@ -1,4 +1,4 @@
-//! OTLP/gRPC: `TraceService/Export`, and `grpc.health.v1.Health/Check`, on plain HTTP/2.
+//! OTLP/gRPC: `TraceService/Export`, `LogsService/Export`, and `grpc.health.v1.Health/Check`, on plain HTTP/2.
 //!
 //! An export shows its token, where one is asked for, before anything of its body is read; the health check is open to all.
 //!
@@ -21,11 +21,12 @@ use tonic::Code;
 
 use super::Reply;
 use super::body::{Collected, drain, read};
-use super::export::{Answer, Ingest, Request};
+use super::export::{Answer, Ingest, Request, Signal};
 use super::status::{Refusal, Shed};
 use crate::telemetry::Transport;
 
 const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+const EXPORT_LOGS: &str = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
 const HEALTH: &str = "/grpc.health.v1.Health/Check";
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
@@ -51,10 +52,11 @@ where
         return refused;
     }
     match request.uri().path() {
-        EXPORT => {
+        path @ (EXPORT | EXPORT_LOGS) => {
+            let signal = if path == EXPORT { Signal::Traces } else { Signal::Logs };
             let _in_work = ingest.telemetry().begin_request();
             let (parts, mut body) = request.into_parts();
-            let result = with_timeout(&parts.headers, export(&ingest, &parts.headers, &mut body)).await;
+            let result = with_timeout(&parts.headers, export(&ingest, signal, &parts.headers, &mut body)).await;
             ingest.telemetry().count_request(Transport::Grpc);
             match result {
                 Ok(answer) => unary(&response(answer).encode_to_vec()),
@@ -87,7 +89,7 @@ fn not_grpc<B>(request: &HttpRequest<B>) -> Option<Reply> {
     Some(reply)
 }
 
-async fn export<B>(ingest: &Arc<Ingest>, headers: &HeaderMap, body: &mut B) -> Result<Answer, Refusal>
+async fn export<B>(ingest: &Arc<Ingest>, signal: Signal, headers: &HeaderMap, body: &mut B) -> Result<Answer, Refusal>
 where
     B: Body<Data = Bytes> + Send + Unpin,
     B::Error: std::fmt::Display,
@@ -116,7 +118,7 @@ where
         _ => return Err(Refusal::Malformed(format!("a message's first byte is {flag}, not 0 or 1"))),
     };
     let (transport, format) = (Transport::Grpc, PayloadFormat::Protobuf);
-    ingest.export(Request { transport, payload, format, compression, share }).await
+    ingest.take(signal, Request { transport, payload, format, compression, share }).await
 }
 
 /// The length of the framed message, once its prefix is there.
@@ -174,7 +176,7 @@ fn parse_timeout(text: &str) -> Option<Duration> {
     }
 }
 
-/// `partial_success` is unset unless spans were rejected.
+/// `partial_success` is unset unless spans were rejected. The answer to log records has the same fields under the same numbers.
 pub(super) fn response(answer: Answer) -> ExportTraceServiceResponse {
     let partial_success = (answer.rejected > 0).then(|| ExportTracePartialSuccess {
         rejected_spans: i64::try_from(answer.rejected).unwrap_or(i64::MAX),

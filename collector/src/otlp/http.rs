@@ -1,4 +1,4 @@
-//! OTLP/HTTP: `POST /v1/traces`, protobuf and JSON by content type, over HTTP/1.1 and HTTP/2.
+//! OTLP/HTTP: `POST /v1/traces` and `/v1/logs`, protobuf and JSON by content type, over HTTP/1.1 and HTTP/2.
 //!
 //! Every refusal has a `google.rpc.Status` as its body, in the request's own encoding, or in JSON when that is unknown.
 
@@ -15,7 +15,7 @@ use http_body_util::{BodyExt, Full};
 use prost::Message;
 
 use super::body::{drain, read};
-use super::export::{Answer, Ingest, Request};
+use super::export::{Answer, Ingest, Request, Signal};
 use super::grpc::{response, stopping};
 use super::status::Refusal;
 use super::{Reply, cors};
@@ -47,11 +47,12 @@ where
 {
     let _in_work = ingest.telemetry().begin_request();
     let format = format(&parts.headers);
-    let result = export(ingest, parts, &format, &mut body).await;
+    let signal = signal(parts.uri.path());
+    let result = export(ingest, signal, parts, &format, &mut body).await;
     ingest.telemetry().count_request(format.as_ref().map_or(Transport::HttpOther, |format| transport(*format)));
     let format = format.unwrap_or(PayloadFormat::Json);
     match result {
-        Ok(answer) => accepted(answer, format),
+        Ok(answer) => accepted(answer, signal, format),
         Err(refusal) => {
             ingest.count_refusal(&refusal);
             // Reading on would tell a client that waits for 100-continue to send what nobody wants.
@@ -65,6 +66,7 @@ where
 
 async fn export<B>(
     ingest: &Arc<Ingest>,
+    signal: Option<Signal>,
     parts: &http::request::Parts,
     format: &Result<PayloadFormat, Refusal>,
     body: &mut B,
@@ -73,9 +75,7 @@ where
     B: Body<Data = Bytes> + Send + Unpin,
     B::Error: std::fmt::Display,
 {
-    if !matches!(parts.uri.path(), "/v1/traces" | "/v1/traces/") {
-        return Err(Refusal::NotFound(parts.uri.path().to_owned()));
-    }
+    let signal = signal.ok_or_else(|| Refusal::NotFound(parts.uri.path().to_owned()))?;
     if parts.method != Method::POST {
         return Err(Refusal::MethodNotAllowed);
     }
@@ -90,7 +90,15 @@ where
         payload = reading => payload?,
         () = ingest.deadline().cancelled() => return Err(stopping()),
     };
-    ingest.export(Request { transport: transport(format), payload, format, compression, share }).await
+    ingest.take(signal, Request { transport: transport(format), payload, format, compression, share }).await
+}
+
+fn signal(path: &str) -> Option<Signal> {
+    match path {
+        "/v1/traces" | "/v1/traces/" => Some(Signal::Traces),
+        "/v1/logs" | "/v1/logs/" => Some(Signal::Logs),
+        _ => None,
+    }
 }
 
 fn format(headers: &HeaderMap) -> Result<PayloadFormat, Refusal> {
@@ -132,13 +140,14 @@ fn shown(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes.get(..100).unwrap_or(bytes)).into_owned()
 }
 
-fn accepted(answer: Answer, format: PayloadFormat) -> Reply {
+fn accepted(answer: Answer, signal: Option<Signal>, format: PayloadFormat) -> Reply {
     let body = match format {
         PayloadFormat::Protobuf => response(answer).encode_to_vec(),
         PayloadFormat::Json if answer.rejected == 0 => b"{}".to_vec(),
         PayloadFormat::Json => {
             let Answer { rejected, message } = answer;
-            let partial = serde_json::json!({"rejectedSpans": rejected.to_string(), "errorMessage": message});
+            let what = if signal == Some(Signal::Logs) { "rejectedLogRecords" } else { "rejectedSpans" };
+            let partial = serde_json::json!({what: rejected.to_string(), "errorMessage": message});
             serde_json::json!({ "partialSuccess": partial }).to_string().into_bytes()
         }
     };

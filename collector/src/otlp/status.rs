@@ -159,7 +159,9 @@ impl Refusal {
                 format!("content type {kind:?} is not supported; send application/x-protobuf or application/json")
             }
             Self::MethodNotAllowed => "only POST is allowed here".to_owned(),
-            Self::NotFound(what) => format!("{what} is not served here; this server takes traces only, at /v1/traces"),
+            Self::NotFound(what) => format!(
+                "{what} is not served here; this server takes traces at /v1/traces, and evaluations of feature flags at /v1/logs"
+            ),
             Self::TooLarge { bytes_max } => {
                 format!("the request is larger than {bytes_max} bytes after decompression; send smaller batches")
             }

@@ -100,6 +100,13 @@ fn ingest(out: &mut Exposition, counts: &IngestCounts) {
     for (reason, count) in &counts.connections_closed {
         out.sample(&[("reason", reason)], count);
     }
+    out.counter(
+        "daytwo_log_records_total",
+        "Log records: kept as evaluations of feature flags, or why they were rejected.",
+    );
+    for (outcome, count) in &counts.log_records {
+        out.sample(&[("outcome", outcome)], count);
+    }
     out.counter("daytwo_export_handshakes_failed_total", "TLS handshakes of exporters that did not succeed.");
     out.sample(&[], counts.handshakes_failed);
 }

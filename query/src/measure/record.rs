@@ -9,7 +9,7 @@ use daytwo_storage::{TraceId, UnixNanos};
 
 use super::cells::{CellEntry, CellKey};
 use super::flags::{TraceFlag, flags_of};
-use crate::trace::{SpanResource, StitchedSpan, StitchedTrace, kind};
+use crate::trace::{SpanResource, StitchedSpan, StitchedTrace, flags, kind};
 
 /// A node of the call tree.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -138,10 +138,17 @@ fn is_entry(trace: &StitchedTrace, row: &StitchedSpan) -> bool {
         || parent.is_none_or(|parent| parent.span.resource.service != row.span.resource.service)
 }
 
-/// The cell entries of a trace's spans and its record; `None` for a trace without spans.
+/// Whether a row is no span but stands for a log record: that a flag was asked for. It takes no time and is measured nowhere.
+fn is_mark(row: &StitchedSpan) -> bool {
+    row.span.duration_ns == 0 && row.span.flags.is_some() && *row.span.operation == *flags::EVENT
+}
+
+/// The cell entries of a trace's spans and its record; `None` for a trace without spans, or of which only log records are known.
 pub fn measure_trace(trace: &StitchedTrace) -> Option<(TraceRecord, Vec<CellEntry>)> {
-    let root = trace.roots.first().and_then(|row| trace.spans.get(*row))?;
-    let entries = trace.spans.iter().enumerate().map(|(row, span)| cell_entry(trace, row, span)).collect();
+    let mut roots = trace.roots.iter().filter_map(|row| trace.spans.get(*row));
+    let root = roots.find(|row| !is_mark(row))?;
+    let measured = trace.spans.iter().enumerate().filter(|(_, row)| !is_mark(row));
+    let entries = measured.map(|(row, span)| cell_entry(trace, row, span)).collect();
     let mut resources: Vec<_> = trace.spans.iter().map(|row| Arc::clone(&row.span.resource)).collect();
     // Most spans share theirs with another: what is the same in memory need not be compared text by text.
     resources.sort_by_key(|resource| Arc::as_ptr(resource).addr());
@@ -168,7 +175,7 @@ pub(crate) const FIRST_CALL: &str = " > ";
 /// The root, then the first call into another service: gateways name every root alike, and what they call tells requests apart.
 fn journey(trace: &StitchedTrace, root: &StitchedSpan) -> String {
     let service = &root.span.resource.service;
-    let elsewhere = trace.spans.iter().filter(|row| row.span.resource.service != *service);
+    let elsewhere = trace.spans.iter().filter(|row| row.span.resource.service != *service && !is_mark(row));
     let first = elsewhere.min_by(|left, right| {
         let key = |row: &StitchedSpan| row.adjusted_start_ns;
         key(left).cmp(&key(right)).then_with(|| left.span.span_id.cmp(&right.span.span_id))
@@ -217,7 +224,7 @@ fn cell_entry(trace: &StitchedTrace, number: usize, row: &StitchedSpan) -> CellE
 fn nodes(trace: &StitchedTrace, root: &StitchedSpan) -> BTreeMap<NodeKey, NodeValue> {
     let mut nodes = BTreeMap::new();
     add(&mut nodes, NodeKey::Journey, root.span.duration_ns, root);
-    for row in &trace.spans {
+    for row in trace.spans.iter().filter(|row| !is_mark(row)) {
         let service = &row.span.resource.service;
         // The gap of a call belongs to the edge; counting it as self time would blame the caller for the network.
         let own_ns = row.own_ns;

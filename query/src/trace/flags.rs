@@ -21,8 +21,10 @@ const VARIANTS: [&str; 3] = ["feature_flag.result.variant", "feature_flag.varian
 const REASONS: [&str; 2] = ["feature_flag.result.reason", "feature_flag.evaluation.reason"];
 /// Name of the flag's version.
 const VERSION: &str = "feature_flag.version";
+/// Name of the event, and of the span that stands for a log record of one.
+pub(crate) const EVENT: &str = "feature_flag.evaluation";
 /// Names of events that are evaluations.
-pub(crate) const EVENTS: [&str; 2] = ["feature_flag.evaluation", "feature_flag"];
+const EVENTS: [&str; 2] = [EVENT, "feature_flag"];
 /// Evaluations of one span that count.
 pub(crate) const EVALUATIONS_MAX: usize = 32;
 /// Bytes of a key, a variant, a reason or a version.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::baseline::{Comparison, Table};
 use super::cohort::{AFTER, BEFORE, CohortKey, Cohorts};
+use super::ebh::{FALSE_DISCOVERIES, e_bh};
 use super::errors::{self, ErrorTest};
 use super::gate::{Gate, entries_of};
 use super::node_test::{self, NodeTest, Yardstick};
@@ -17,8 +18,6 @@ use crate::measure::NodeKey;
 
 /// A version's share may differ by this much between the cohorts before it confounds.
 const MIX_DIFFERENCE: f64 = 0.2;
-/// A service below explains an inherited slowdown when its excess is at least this share of it.
-const EXPLAINED: f64 = 0.8;
 
 /// Another service in the same traces.
 #[derive(Debug, Clone)]
@@ -145,7 +144,7 @@ impl Attribution {
         attribution.control = attribution.control_ratio(&below, config);
         attribution.steady_errors = attribution.errors_are_steady(&below, config);
         attribution.classify(gate, judged, &below, comparison.rung, config);
-        attribution.classify_others(gate, &below, comparison.rung, config);
+        attribution.classify_others(&below, comparison.rung, config);
         attribution
     }
 
@@ -221,32 +220,36 @@ impl Attribution {
         slower.max_by(|left, right| left.0.total_cmp(&right.0)).map(|(_, service)| Arc::clone(service))
     }
 
-    fn classify_others(&mut self, gate: &Gate, below: &BTreeSet<Arc<str>>, rung: Rung, config: &VerdictConfig) {
-        let family = 2 * self.others.len();
+    fn classify_others(&mut self, below: &BTreeSet<Arc<str>>, rung: Rung, config: &VerdictConfig) {
+        let moved = self.discoveries(config);
         let concurrent = matches!(rung, Rung::A | Rung::B);
-        let judged_excess = self.judged_excess(gate);
         let (mixed, by_flag) = (self.mixed.clone(), self.by_flag);
-        for other in &mut self.others {
-            let hit = |test: &Option<NodeTest>| test.as_ref().is_some_and(|test| moved(test, config, family));
+        for (other, [own, total]) in self.others.iter_mut().zip(moved) {
             let moved_by_us =
                 concurrent && !by_flag && below.contains(&other.service) && !mixed.contains(&other.service);
             other.class = match () {
-                () if hit(&other.own) && moved_by_us => Some(Class::Induced),
-                () if hit(&other.own) => Some(Class::Own),
-                () if hit(&other.total) && explains(judged_excess, other.total.as_ref()) => Some(Class::Inherited),
-                () if hit(&other.total) => Some(Class::Inherited),
+                () if own && moved_by_us => Some(Class::Induced),
+                () if own => Some(Class::Own),
+                () if total => Some(Class::Inherited),
                 () => None,
             };
         }
     }
 
-    /// Milliseconds per trace that the judged service added itself.
-    fn judged_excess(&self, gate: &Gate) -> f64 {
-        let slower = gate.nodes.iter().filter(|node| node.slower && !matches!(*node.node, NodeKey::Service { .. }));
-        slower.map(|node| node.test.excess_ms).fold(0.0, f64::max)
+    /// Which of the other services' own and total times moved: e-BH over all of them, which holds although the nodes of one trace depend on
+    /// each other.
+    fn discoveries(&self, config: &VerdictConfig) -> Vec<[bool; 2]> {
+        let enough = |test: &&NodeTest| test.traces.iter().all(|traces| *traces >= config.traces_min);
+        let tests: Vec<[Option<&NodeTest>; 2]> = self
+            .others
+            .iter()
+            .map(|other| [&other.own, &other.total].map(|test| test.as_ref().filter(enough)))
+            .collect();
+        let evidence: Vec<f64> = tests.iter().flatten().flatten().map(|test| test.ln_e).collect();
+        let mut found = e_bh(&evidence, FALSE_DISCOVERIES).into_iter();
+        let mut moved = |test: Option<&NodeTest>| {
+            test.is_some_and(|test| found.next().unwrap_or(false) && test.is_material(config))
+        };
+        tests.into_iter().map(|pair| pair.map(&mut moved)).collect()
     }
-}
-
-fn explains(excess_ms: f64, total: Option<&NodeTest>) -> bool {
-    total.is_some_and(|total| excess_ms >= EXPLAINED * total.excess_ms)
 }

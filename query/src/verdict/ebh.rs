@@ -6,6 +6,10 @@
 
 use super::sequential::ln_mean;
 
+/// Expected share of false discoveries among what is found: of the other services of a release's traces, of flags, and of the services of
+/// the flags that are found.
+pub(crate) const FALSE_DISCOVERIES: f64 = 0.05;
+
 /// Which of the hypotheses are rejected at level `q`: the k largest e-values, for the largest k of which all are at least n / (q k).
 pub(crate) fn e_bh(ln_e: &[f64], q: f64) -> Vec<bool> {
     let mut order: Vec<usize> = (0..ln_e.len()).collect();

@@ -108,7 +108,7 @@ async fn refusals_have_their_status_and_body() {
         (Method::PUT, "/v1/traces", vec![proto], b"", 405, 12, PROTOBUF),
         (Method::POST, "/v1/traces", vec![], b"", 415, 3, JSON),
         (Method::POST, "/v1/traces", vec![("content-type", "text/plain")], b"", 415, 3, JSON),
-        (Method::POST, "/v1/logs", vec![proto], b"", 404, 12, PROTOBUF),
+        (Method::POST, "/v1/metrics", vec![proto], b"", 404, 12, PROTOBUF),
         (Method::POST, "/", vec![json], b"{}", 404, 12, JSON),
         (Method::POST, "/v1/traces", vec![proto], b"garbage", 400, 3, PROTOBUF),
         (Method::POST, "/v1/traces", vec![json], b"{", 400, 3, JSON),

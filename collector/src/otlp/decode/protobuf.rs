@@ -5,7 +5,7 @@
 
 mod span;
 mod value;
-mod wire;
+pub(super) mod wire;
 
 use std::borrow::Cow;
 

@@ -9,10 +9,8 @@ use super::changes::Totals;
 use super::judged::{JudgedFlags, JudgedService, JudgedVariant};
 use super::{FlagKey, FlagTraffic, Flags};
 use crate::flag::{Assignment, Flag, FlagComparison, FlagService, FlagVariant};
-use crate::verdict::{Family, State, hierarchical, ln_threshold};
+use crate::verdict::{FALSE_DISCOVERIES, Family, State, hierarchical, ln_threshold};
 
-/// Expected share of false discoveries among the flags, and among the services of those found.
-pub(super) const FALSE_DISCOVERIES: f64 = 0.05;
 /// Of the services with less of the variant's traces PASS is not asked.
 const PASS_SHARE: f64 = 0.1;
 /// An e-value is shown up to this, as its logarithm.

@@ -192,3 +192,51 @@ fn changes_are_recorded() {
     let share = ranking.variants.iter().find(|variant| variant.variant == "on").and_then(|variant| variant.share);
     assert!((0.35..0.65).contains(&share.unwrap()), "{share:?}");
 }
+
+/// A visit without its flags, and the span that stands for a log record of them.
+fn visit_and_record(trace: u64, start: i64) -> (Vec<TestSpan>, TestSpan) {
+    let mut spans = visit(&Story { slower: 0, ..STORY }, trace, start);
+    let asked = std::mem::take(&mut spans[0].attributes);
+    spans[2].events = None;
+    let mut record = spans[0].clone().name("feature_flag.evaluation").kind(1).parent(1);
+    (record.span, record.attributes, record.end) = (1_000_000 + trace, asked, record.start);
+    (spans, record)
+}
+
+/// Scenario: evaluations that come as log records: before their trace's spans, with them, half a minute after, and of a trace that never comes.
+/// Guarantees: each is joined to its trace however it came; what stands for a record is no operation, no call and no trace of its own.
+#[test]
+fn log_records_are_joined_whenever_they_come() {
+    let rig = rig(EngineConfig::default());
+    let mut late = Vec::new();
+    for trace in 0..60 {
+        let now = rig.clock.now();
+        let (spans, record) = visit_and_record(trace, now.0);
+        match trace % 3 {
+            0 => {
+                rig.engine.observe(&batch_of(now, std::slice::from_ref(&record)));
+                rig.engine.observe(&batch_of(now, &spans));
+            }
+            1 => rig.engine.observe(&batch_of(now, &[spans, vec![record]].concat())),
+            _ => {
+                rig.engine.observe(&batch_of(now, &spans));
+                late.push(record);
+            }
+        }
+        rig.pass(1);
+    }
+    let (_, alone) = visit_and_record(9_999, rig.clock.now().0);
+    rig.engine.observe(&batch_of(rig.clock.now(), &[alone]));
+    rig.pass(10);
+    assert_eq!(flag(&rig, "ranking").traces, 40, "those that have come");
+    // Of the late ones those of the last minute are still held; the others need the store, which this engine has none of.
+    let held: Vec<TestSpan> = late.into_iter().filter(|record| record.trace > 30).collect();
+    rig.engine.observe(&batch_of(rig.clock.now(), &held));
+    rig.pass(10);
+    let ranking = flag(&rig, "ranking");
+    assert_eq!(ranking.traces, 40 + held.len() as u64, "{:?}", rig.engine.status());
+    assert_eq!(ranking.mixed_traces, 0);
+    let shop: Vec<(String, u64)> =
+        rig.engine.operations("shop", rig.window(), None).into_iter().map(|row| (row.operation, row.calls)).collect();
+    assert_eq!(shop, [("GET /".to_owned(), 60), ("call".to_owned(), 60)]);
+}
