@@ -70,7 +70,7 @@ pub struct ScopeRow<'a> {
     pub schema_url: Option<Cow<'a, str>>,
 }
 
-/// One span, borrowed from the request that brought it. Keys in `attributes` are distinct.
+/// One span, borrowed from the request that brought it, but for its attributes.
 #[derive(Debug, Clone)]
 pub struct SpanRow<'a> {
     /// The trace it belongs to.
@@ -95,8 +95,6 @@ pub struct SpanRow<'a> {
     pub status_code: i32,
     /// Status message; empty becomes null.
     pub status_message: Cow<'a, str>,
-    /// All attributes, promoted ones included.
-    pub attributes: &'a [(AttributeKey<'a>, AttributeValue<'a>)],
     /// Events as JSON text, if any.
     pub events_json: Option<&'a str>,
     /// Links as JSON text, if any.

@@ -4,10 +4,12 @@
 //! makes small traces that look like a shop: a root server span, clients below it, some errors, some odd values.
 
 mod chaos;
+mod log;
 mod seeded;
 mod span;
 
 pub use chaos::{Chaos, ChaosStore};
+pub use log::{frames_in, segment_with};
 pub use seeded::{Seeded, SeededReplay, seeded_frame, span_batch, spans};
 pub use span::{TestSpan, batch_of};
 

@@ -1,11 +1,15 @@
 //! `cargo bench -p daytwo-bench-ingest [-- --spans N --runs N]`: a table of what each stage of ingestion costs;
-//! `-- --replay --spans N`: how long a start takes after a crash.
+//! `-- --decode [--spans N --runs N]`: our decoder against prost's, in turns; `-- --replay --spans N`: how long a start takes after a crash.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use daytwo_bench_ingest::{BenchError, Measured, Requests, Stage, measure, replay};
+
+/// The server's: what a stage costs depends on it, most of all prost's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Spans per request: what SDKs send by default, and what a collector in front of us sends.
 const BATCHES: [usize; 2] = [512, 8_192];
@@ -17,8 +21,11 @@ fn main() -> ExitCode {
         at.and_then(|at| arguments.get(at + 1)?.parse().ok()).unwrap_or(default)
     };
     let spans = number("--spans", 400_000);
-    let printed = if arguments.iter().any(|argument| argument == "--replay") {
+    let asked = |name: &str| arguments.iter().any(|argument| argument == name);
+    let printed = if asked("--replay") {
         print_replay(spans)
+    } else if asked("--decode") {
+        print_decoders(spans, number("--runs", 21).max(1))
     } else {
         print_tables(spans, number("--runs", 3).max(1))
     };
@@ -42,6 +49,40 @@ fn print_replay(spans: u64) -> Result<(), BenchError> {
         seconds / gib
     )
     .map_err(|source| BenchError::Io { action: "write to standard output", source })
+}
+
+/// Decoders in turns: whatever else the machine does meanwhile, both of a pair meet it.
+fn print_decoders(spans: u64, runs: u64) -> Result<(), BenchError> {
+    for batch in BATCHES {
+        let requests = Requests::of_corpus(spans, batch);
+        let mut pairs = Vec::new();
+        for _ in 0..runs {
+            let [theirs, ours] =
+                [measure(Stage::Prost, &requests)?, measure(Stage::Arrow, &requests)?].map(|one| per_million(&one));
+            pairs.push((theirs / ours, theirs, ours));
+        }
+        pairs.sort_by(|one, other| one.0.total_cmp(&other.0));
+        write_pairs(batch, &requests, &pairs)
+            .map_err(|source| BenchError::Io { action: "write to standard output", source })?;
+    }
+    Ok(())
+}
+
+fn write_pairs(batch: usize, requests: &Requests, pairs: &[(f64, f64, f64)]) -> io::Result<()> {
+    let [Some(least), Some(middle), Some(most)] = [pairs.first(), pairs.get(pairs.len() / 2), pairs.last()] else {
+        return Ok(());
+    };
+    writeln!(
+        io::stdout().lock(),
+        "{} spans in requests of {batch}, {} pairs: {:.2} x prost (median; {:.2} to {:.2}), {:.3} against {:.3} CPU s per million spans",
+        requests.spans,
+        pairs.len(),
+        middle.0,
+        least.0,
+        most.0,
+        middle.2,
+        middle.1,
+    )
 }
 
 fn print_tables(spans: u64, runs: u64) -> Result<(), BenchError> {

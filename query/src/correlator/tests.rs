@@ -54,7 +54,7 @@ fn batch(received: i64, spans: &[Sent]) -> SpanBatch {
         let id = |id: u64| SpanId::from_bytes(&id.to_be_bytes()).unwrap();
         let mut trace = [9_u8; 16];
         trace[8..].copy_from_slice(&span.trace.to_be_bytes());
-        builder.append(&SpanRow {
+        let row = SpanRow {
             trace_id: TraceId::from_bytes(&trace).unwrap(),
             span_id: id(span.id),
             parent_span_id: span.parent.map(id),
@@ -66,14 +66,14 @@ fn batch(received: i64, spans: &[Sent]) -> SpanBatch {
             end_time_unix_nano: (span.start + span.duration).try_into().unwrap(),
             status_code: if span.error { 2 } else { 0 },
             status_message: "".into(),
-            attributes: &[],
             events_json: None,
             links_json: None,
             dropped_attributes_count: 0,
             dropped_events_count: 0,
             dropped_links_count: 0,
             anomalies: 0,
-        });
+        };
+        builder.append(&row, []);
     }
     builder.finish().unwrap()
 }

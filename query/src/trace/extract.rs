@@ -310,7 +310,6 @@ mod tests {
             end_time_unix_nano: 9,
             status_code: 2,
             status_message: "".into(),
-            attributes: &[],
             events_json: Some("[]"),
             links_json: None,
             dropped_attributes_count: 0,
@@ -332,10 +331,10 @@ mod tests {
             ..ResourceRow::default()
         });
         builder.begin_scope(&ScopeRow::default());
-        builder.append(&row(1, None));
+        builder.append(&row(1, None), []);
         builder.begin_resource(&ResourceRow::default());
         builder.begin_scope(&ScopeRow::default());
-        builder.append(&row(2, Some(1)));
+        builder.append(&row(2, Some(1)), []);
         let batch = builder.finish().unwrap();
         let mut cache = ResourceCache::default();
         let spans = extract_spans(batch.record_batch(), &mut cache).unwrap();

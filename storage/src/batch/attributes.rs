@@ -136,7 +136,11 @@ impl AttributeColumns {
     }
 
     /// Appends the attributes of span `row`; tells the bytes that they take beyond those of every row.
-    pub(super) fn append(&mut self, row: usize, attributes: &[(AttributeKey<'_>, AttributeValue<'_>)]) -> usize {
+    pub(super) fn append<'k>(
+        &mut self,
+        row: usize,
+        attributes: impl IntoIterator<Item = (&'k AttributeKey<'k>, &'k AttributeValue<'k>)>,
+    ) -> usize {
         let mut bytes = 0_usize;
         self.letters.clear();
         for (key, value) in attributes {
@@ -161,8 +165,8 @@ impl AttributeColumns {
     }
 
     fn append_to_map(&mut self, key: &str, value: &AttributeValue<'_>) -> usize {
-        use std::fmt::Write;
         self.keys.append_value(key);
+        let mut digits = itoa::Buffer::new();
         self.number.clear();
         // Writing to a String cannot fail.
         let (letter, text): (char, Option<&str>) = match value {
@@ -172,9 +176,7 @@ impl AttributeColumns {
             AttributeValue::Bool(true) => ('b', Some("true")),
             AttributeValue::Bool(false) => ('b', Some("false")),
             AttributeValue::Empty => ('n', None),
-            AttributeValue::Integer(number) => {
-                ('i', write!(self.number, "{number}").ok().map(|()| self.number.as_str()))
-            }
+            AttributeValue::Integer(number) => ('i', Some(digits.format(*number))),
             AttributeValue::Double(number) => ('d', write_double(&mut self.number, *number)),
         };
         self.values.append_option(text);

@@ -10,7 +10,7 @@ use super::ahead::Ahead;
 use super::attributes::AttributeColumns;
 use super::groups::GroupColumns;
 use super::sparse::Sparse;
-use super::{ResourceRow, ScopeRow, SpanBatch, SpanRow};
+use super::{AttributeKey, AttributeValue, ResourceRow, ScopeRow, SpanBatch, SpanRow};
 use crate::schema;
 use crate::{Result, SpanId};
 
@@ -167,8 +167,12 @@ impl SpanBatchBuilder {
         self.resources.len() == 0
     }
 
-    /// Appends one span to the current resource and scope.
-    pub fn append(&mut self, row: &SpanRow<'_>) {
+    /// Appends one span with all its attributes, promoted ones included, to the current resource and scope. Keys are distinct.
+    pub fn append<'k>(
+        &mut self,
+        row: &SpanRow<'_>,
+        attributes: impl IntoIterator<Item = (&'k AttributeKey<'k>, &'k AttributeValue<'k>)>,
+    ) {
         let number = self.len();
         self.append_to_groups();
         self.trace_id.append_value(row.trace_id.as_bytes());
@@ -180,7 +184,7 @@ impl SpanBatchBuilder {
         self.kind.append_value(row.kind);
         self.status_code.append_value(row.status_code);
         self.append_texts(number, row);
-        let bytes = self.attributes.append(number, row.attributes);
+        let bytes = self.attributes.append(number, attributes);
         self.took(bytes);
         self.dropped_attributes.append_value(i64::from(row.dropped_attributes_count));
         self.dropped_events.append_value(i64::from(row.dropped_events_count));
@@ -292,13 +296,12 @@ fn saturated(time: u64) -> i64 {
 mod tests {
     use super::*;
 
-    use super::super::{AttributeKey, AttributeValue};
     use crate::TraceId;
     use crate::schema::{anomaly, col};
     use arrow::array::AsArray;
     use arrow::datatypes::Int64Type;
 
-    fn row<'a>(attributes: &'a [(AttributeKey<'a>, AttributeValue<'a>)], start: u64, end: u64) -> SpanRow<'a> {
+    fn row<'a>(start: u64, end: u64) -> SpanRow<'a> {
         SpanRow {
             trace_id: TraceId::from_bytes(&[1; 16]).unwrap(),
             span_id: SpanId::from_bytes(&[2; 8]).unwrap(),
@@ -311,7 +314,6 @@ mod tests {
             end_time_unix_nano: end,
             status_code: 0,
             status_message: "".into(),
-            attributes,
             events_json: None,
             links_json: None,
             dropped_attributes_count: 0,
@@ -319,6 +321,12 @@ mod tests {
             dropped_links_count: 0,
             anomalies: 0,
         }
+    }
+
+    type Pair<'a> = (AttributeKey<'a>, AttributeValue<'a>);
+
+    fn pairs<'a>(all: &'a [Pair<'a>]) -> impl Iterator<Item = (&'a AttributeKey<'a>, &'a AttributeValue<'a>)> {
+        all.iter().map(|(key, value)| (key, value))
     }
 
     /// Scenario: a promoted key with its own type, one with another type, and an unknown key of each type.
@@ -331,7 +339,7 @@ mod tests {
             ("x".into(), AttributeValue::Double(1.0)),
         ];
         let mut builder = SpanBatchBuilder::new(10);
-        builder.append(&row(&attributes, 5, 9));
+        builder.append(&row(5, 9), pairs(&attributes));
         let batch = builder.finish().unwrap();
         let column = |name: &str| batch.record_batch().column_by_name(name).unwrap();
         assert_eq!(column("http_route").as_string::<i32>().value(0), "/a");
@@ -346,8 +354,8 @@ mod tests {
     #[test]
     fn odd_times_are_kept_and_flagged() {
         let mut builder = SpanBatchBuilder::new(10);
-        builder.append(&row(&[], 9, 5));
-        builder.append(&row(&[], u64::MAX, u64::MAX));
+        builder.append(&row(9, 5), []);
+        builder.append(&row(u64::MAX, u64::MAX), []);
         let batch = builder.finish().unwrap();
         let numbers =
             |name: &str| batch.record_batch().column_by_name(name).unwrap().as_primitive::<Int64Type>().clone();
@@ -363,7 +371,7 @@ mod tests {
     #[test]
     fn a_small_batch_is_small() {
         let mut builder = SpanBatchBuilder::new(10);
-        builder.append(&row(&[], 5, 9));
+        builder.append(&row(5, 9), []);
         let bytes = builder.finish().unwrap().memory_bytes();
         assert!(bytes < 32 << 10, "{bytes} bytes");
     }
@@ -379,10 +387,11 @@ mod tests {
                     ("http.response.status_code".into(), AttributeValue::Integer(200)),
                     ("x".into(), if number % 3 == 0 { AttributeValue::Empty } else { AttributeValue::Bool(true) }),
                 ];
-                let mut span = row(if number % 2 == 0 { &attributes } else { &[] }, number, number);
+                let some = if number % 2 == 0 { &attributes[..] } else { &[] };
+                let mut span = row(number, number);
                 span.parent_span_id = (number % 5 > 0).then_some(span.span_id);
                 span.trace_state = if number % 7 == 1 { "a=b" } else { "" }.into();
-                builder.append(&span);
+                builder.append(&span, pairs(some));
                 if number < 100 {
                     builder.expect(announced).unwrap();
                 }

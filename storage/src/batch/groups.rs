@@ -20,7 +20,9 @@ pub(super) struct GroupColumns {
 impl GroupColumns {
     /// Columns of as many values.
     pub(super) fn new(columns: usize) -> Self {
-        Self { values: (0..columns).map(|_| StringBuilder::new()).collect(), groups: 0, keys: Vec::new() }
+        // Most requests hold one resource and a few scopes.
+        let values = (0..columns).map(|_| StringBuilder::with_capacity(4, 64)).collect();
+        Self { values, groups: 0, keys: Vec::new() }
     }
 
     /// Starts a resource or scope with these values; tells the bytes that they take.

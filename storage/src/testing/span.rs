@@ -187,7 +187,6 @@ impl TestSpan {
             end_time_unix_nano: self.end,
             status_code: self.status,
             status_message: if self.status == 2 { "failed".into() } else { "".into() },
-            attributes: &self.attributes,
             events_json: self.events.as_deref(),
             links_json: self.links.as_deref(),
             dropped_attributes_count: 0,
@@ -218,7 +217,7 @@ pub fn batch_of(received: UnixNanos, spans: &[TestSpan]) -> SpanBatch {
             builder.begin_scope(&ScopeRow { name: Some("daytwo.testing".into()), ..ScopeRow::default() });
             current = Some(resource);
         }
-        builder.append(&span.row());
+        builder.append(&span.row(), span.attributes.iter().map(|(key, value)| (key, value)));
     }
     builder.finish().expect("arrays of one builder have one length")
 }

@@ -188,7 +188,7 @@ impl<'a, 'l> Assembler<'a, 'l> {
         let (parent_span_id, parent_anomaly) = checked_parent(draft.parent, span_id);
         let Scratch { attributes, events, links, .. } = scratch;
         let (events_left_out, links_left_out) = (events.left_out, links.left_out);
-        self.builder.append(&SpanRow {
+        let row = SpanRow {
             trace_id,
             span_id,
             parent_span_id,
@@ -200,14 +200,14 @@ impl<'a, 'l> Assembler<'a, 'l> {
             end_time_unix_nano: draft.end_time_unix_nano,
             status_code: draft.status_code,
             status_message: draft.status_message,
-            attributes: attributes.entries(),
             events_json: events.finish(),
             links_json: links.finish(),
             dropped_attributes_count: draft.dropped_attributes_count.saturating_add(attributes.cut),
             dropped_events_count: draft.dropped_events_count.saturating_add(events_left_out),
             dropped_links_count: draft.dropped_links_count.saturating_add(links_left_out),
             anomalies: draft.anomalies | parent_anomaly | self.resource.anomalies | self.scope.anomalies,
-        });
+        };
+        self.builder.append(&row, attributes.iter());
     }
 
     fn begin_groups(&mut self) {
@@ -263,7 +263,7 @@ fn resource_row<'a>(attributes: &mut AttributeList<'a>, dropped: u32, schema_url
 /// The list as a JSON object, `None` when there is nothing to say.
 pub(super) fn attributes_json(attributes: &AttributeList<'_>, dropped: u32) -> Option<Cow<'static, str>> {
     let dropped = dropped.saturating_add(attributes.cut);
-    if attributes.entries().is_empty() && dropped == 0 {
+    if attributes.is_empty() && dropped == 0 {
         return None;
     }
     let mut out = String::new();

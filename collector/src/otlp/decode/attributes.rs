@@ -11,21 +11,20 @@ use super::Limits;
 use super::keys::{KeyNumber, KeyTable, OWNED_MAX};
 use super::text::{self, push_json_key, push_json_value, push_number};
 
-/// Key and value.
-pub(super) type Attribute<'a> = (AttributeKey<'a>, AttributeValue<'a>);
-
 /// Attributes in the order of first appearance; where a key comes again the later value wins.
 #[derive(Debug)]
 pub(super) struct AttributeList<'a> {
-    entries: Vec<Attribute<'a>>,
+    entries: Vec<(KeyNumber, AttributeValue<'a>)>,
     keys: KeyTable<'a>,
+    entries_max: usize,
     /// Attributes left out because of the limit.
     pub(super) cut: u32,
 }
 
 impl<'a> AttributeList<'a> {
     pub(super) fn new(limits: &Limits) -> Self {
-        Self { entries: Vec::new(), keys: KeyTable::new(limits.key_seed), cut: 0 }
+        let entries_max = limits.items_max.min(OWNED_MAX);
+        Self { entries: Vec::new(), keys: KeyTable::new(limits.key_seed), entries_max, cut: 0 }
     }
 
     pub(super) fn clear(&mut self) {
@@ -34,8 +33,14 @@ impl<'a> AttributeList<'a> {
         self.cut = 0;
     }
 
-    pub(super) fn entries(&self) -> &[Attribute<'a>] {
-        &self.entries
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Keys and values, in order.
+    #[inline]
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&AttributeKey<'a>, &AttributeValue<'a>)> {
+        self.entries.iter().filter_map(|(number, value)| Some((self.keys.key(*number)?, value)))
     }
 
     /// As [`push`](Self::push), with the key as its bytes came.
@@ -48,43 +53,47 @@ impl<'a> AttributeList<'a> {
         anomalies: &mut i64,
     ) {
         // Known keys are whole and valid, so one with the same bytes is as well.
-        if let Some(number) = self.keys.find(key) {
-            return self.put(number, value, limits, anomalies);
+        match self.keys.find(key) {
+            Some(number) => self.put(number, value, anomalies),
+            None => self.push(text::from_utf8(key, limits.value_bytes_max, anomalies), value, anomalies),
         }
-        self.push(text::from_utf8(key, limits.value_bytes_max, anomalies), value, limits, anomalies);
     }
 
     /// Adds an attribute, replaces the one of the same key, or counts it as cut when the list is full.
-    pub(super) fn push(&mut self, key: Cow<'a, str>, value: AttributeValue<'a>, limits: &Limits, anomalies: &mut i64) {
+    pub(super) fn push(&mut self, key: Cow<'a, str>, value: AttributeValue<'a>, anomalies: &mut i64) {
         match self.keys.find(key.as_bytes()) {
-            Some(number) => self.put(number, value, limits, anomalies),
-            None if self.is_full(limits) => self.leave_out(anomalies),
+            Some(number) => self.put(number, value, anomalies),
+            None if self.entries.len() >= self.entries_max => self.leave_out(anomalies),
             None => {
                 let number = self.keys.add(key);
-                self.put(number, value, limits, anomalies);
+                self.put(number, value, anomalies);
             }
         }
     }
 
     #[inline]
-    fn put(&mut self, number: KeyNumber, value: AttributeValue<'a>, limits: &Limits, anomalies: &mut i64) {
-        if let Some(place) = self.keys.place(number) {
-            *anomalies |= anomaly::DUPLICATE_KEY;
-            if let Some(entry) = self.entries.get_mut(place) {
-                entry.1 = value;
-            }
-        } else if self.is_full(limits) {
-            self.leave_out(anomalies);
-        } else if let Some(key) = self.keys.key(number) {
-            self.entries.push((key.clone(), value));
-            self.keys.put(number, self.entries.len().saturating_sub(1));
+    fn put(&mut self, number: KeyNumber, value: AttributeValue<'a>, anomalies: &mut i64) {
+        let end = self.entries.len();
+        match self.keys.place(number, end) {
+            None if end < self.entries_max => self.entries.push((number, value)),
+            None => self.leave_out(anomalies),
+            Some(place) => self.replace(place, value, anomalies),
         }
     }
 
-    fn is_full(&self, limits: &Limits) -> bool {
-        self.entries.len() >= limits.items_max.min(OWNED_MAX)
+    #[cold]
+    fn replace(&mut self, place: usize, value: AttributeValue<'a>, anomalies: &mut i64) {
+        match self.entries.get_mut(place) {
+            Some(entry) => {
+                *anomalies |= anomaly::DUPLICATE_KEY;
+                entry.1 = value;
+            }
+            // It came before, when the list was full already.
+            None => self.leave_out(anomalies),
+        }
     }
 
+    #[cold]
     fn leave_out(&mut self, anomalies: &mut i64) {
         *anomalies |= anomaly::COUNT_CUT;
         self.cut = self.cut.saturating_add(1);
@@ -92,10 +101,8 @@ impl<'a> AttributeList<'a> {
 
     /// Takes the non-empty text under `key` out of the list.
     pub(super) fn take_text(&mut self, key: &str) -> Option<Cow<'a, str>> {
-        let is_it = |entry: &Attribute<'a>| {
-            entry.0.text() == key && matches!(&entry.1, AttributeValue::Text(text) if !text.is_empty())
-        };
-        let index = self.entries.iter().position(is_it)?;
+        let is_text = |value: &AttributeValue<'a>| matches!(value, AttributeValue::Text(text) if !text.is_empty());
+        let index = self.iter().position(|(found, value)| found.text() == key && is_text(value))?;
         // Where the keys are is stale from here on; `clear` comes before the next `push`.
         match self.entries.remove(index).1 {
             AttributeValue::Text(text) => Some(text),
@@ -105,7 +112,7 @@ impl<'a> AttributeList<'a> {
 
     /// The non-empty text under `key`, which stays in the list.
     pub(super) fn text(&self, key: &str) -> Option<Cow<'a, str>> {
-        self.entries.iter().find(|entry| entry.0.text() == key).and_then(|entry| match &entry.1 {
+        self.iter().find(|(found, _)| found.text() == key).and_then(|(_, value)| match value {
             AttributeValue::Text(text) if !text.is_empty() => Some(text.clone()),
             _ => None,
         })
@@ -115,7 +122,7 @@ impl<'a> AttributeList<'a> {
     pub(super) fn push_json_object(&self, out: &mut String, dropped: u32) {
         out.push('{');
         let mut separator = "";
-        for (key, value) in &self.entries {
+        for (key, value) in self.iter() {
             out.push_str(separator);
             push_json_key(out, key.text());
             push_json_value(out, value);
@@ -142,9 +149,9 @@ mod tests {
             let mut anomalies = 0;
             list.clear();
             for (key, number) in [("a", 1), ("b", 2), ("a", 3), ("c", 4), ("d", 5), ("b", 6), ("e", 7)] {
-                list.push(key.into(), AttributeValue::Integer(number), &limits, &mut anomalies);
+                list.push(key.into(), AttributeValue::Integer(number), &mut anomalies);
             }
-            let kept: Vec<_> = list.entries().iter().map(|(key, value)| (key.text(), value.clone())).collect();
+            let kept: Vec<_> = list.iter().map(|(key, value)| (key.text(), value.clone())).collect();
             let number = AttributeValue::Integer;
             assert_eq!(kept, [("a", number(3)), ("b", number(6)), ("c", number(4))]);
             assert_eq!(list.cut, 2);
@@ -159,9 +166,9 @@ mod tests {
         let keys: Vec<String> = (0..1024).map(|n| format!("{}{n}", "k".repeat(n % 20))).collect();
         let (mut list, mut anomalies) = (AttributeList::new(&Limits::default()), 0);
         for key in keys.iter().chain(&keys) {
-            list.push(key.as_str().into(), AttributeValue::Empty, &Limits::default(), &mut anomalies);
+            list.push(key.as_str().into(), AttributeValue::Empty, &mut anomalies);
         }
         let distinct: std::collections::HashSet<_> = keys.iter().collect();
-        assert_eq!((list.entries().len(), list.cut), (distinct.len(), 0));
+        assert_eq!((list.iter().count(), list.cut), (distinct.len(), 0));
     }
 }

@@ -25,19 +25,21 @@ pub(super) struct KeyNumber(u16);
 #[derive(Debug, Clone, Copy)]
 struct Followers([u16; 2]);
 
+/// What is known of a key.
 #[derive(Debug)]
-struct Known<'a> {
-    key: AttributeKey<'a>,
+struct Mark {
     /// The owner that had it last, and where in its list.
     owner: u32,
-    at: usize,
+    at: u32,
     after: Followers,
 }
 
 /// Keys of a request, and which of them the current owner has.
 #[derive(Debug)]
 pub(super) struct KeyTable<'a> {
-    known: Vec<Known<'a>>,
+    keys: Vec<AttributeKey<'a>>,
+    /// As many as there are keys.
+    marks: Vec<Mark>,
     /// Numbers of keys by their hash; empty until the first key comes.
     slots: Vec<u16>,
     seed: u64,
@@ -50,14 +52,15 @@ pub(super) struct KeyTable<'a> {
 
 impl<'a> KeyTable<'a> {
     pub(super) fn new(seed: u64) -> Self {
-        Self { known: Vec::new(), slots: Vec::new(), seed, owner: 0, before: NONE, first: Followers([NONE; 2]) }
+        let first = Followers([NONE; 2]);
+        Self { keys: Vec::new(), marks: Vec::new(), slots: Vec::new(), seed, owner: 0, before: NONE, first }
     }
 
     /// From here on keys are of another owner, who has none yet.
     pub(super) fn next_owner(&mut self) {
         self.before = NONE;
         self.owner = self.owner.wrapping_add(1);
-        if self.known.len() > KNOWN_MAX || self.owner == 0 {
+        if self.keys.len() > KNOWN_MAX || self.owner == 0 {
             *self = Self { owner: 1, ..Self::new(self.seed) };
         }
     }
@@ -65,11 +68,16 @@ impl<'a> KeyTable<'a> {
     /// The key of these bytes, if it is known.
     #[inline]
     pub(super) fn find(&mut self, bytes: &[u8]) -> Option<KeyNumber> {
-        let Followers([latest, other]) = *self.followers();
+        let Followers([latest, _]) = *self.followers();
         if self.is(latest, bytes) {
             self.before = latest;
             return Some(KeyNumber(latest));
         }
+        self.find_other(bytes)
+    }
+
+    fn find_other(&mut self, bytes: &[u8]) -> Option<KeyNumber> {
+        let Followers([_, other]) = *self.followers();
         let number = if self.is(other, bytes) { other } else { self.hashed(bytes)? };
         self.came(number);
         Some(KeyNumber(number))
@@ -80,13 +88,13 @@ impl<'a> KeyTable<'a> {
         if self.slots.is_empty() {
             self.slots = vec![NONE; SLOTS];
         }
-        let number = u16::try_from(self.known.len()).unwrap_or(NONE);
+        let number = u16::try_from(self.keys.len()).unwrap_or(NONE);
         let free = self.probes(text.as_bytes()).find(|slot| self.slots.get(*slot) == Some(&NONE));
         if let Some(slot) = free.and_then(|slot| self.slots.get_mut(slot)) {
             *slot = number;
         }
-        let owner = self.owner.wrapping_sub(1);
-        self.known.push(Known { key: AttributeKey::new(text), owner, at: 0, after: Followers([NONE; 2]) });
+        self.keys.push(AttributeKey::new(text));
+        self.marks.push(Mark { owner: self.owner.wrapping_sub(1), at: 0, after: Followers([NONE; 2]) });
         self.came(number);
         KeyNumber(number)
     }
@@ -94,33 +102,29 @@ impl<'a> KeyTable<'a> {
     /// The key, for its owner's list.
     #[inline]
     pub(super) fn key(&self, number: KeyNumber) -> Option<&AttributeKey<'a>> {
-        self.known.get(usize::from(number.0)).map(|known| &known.key)
+        self.keys.get(usize::from(number.0))
     }
 
-    /// Where in its list the current owner has the key.
+    /// Where in its list the current owner has the key; if it has not, it has it at `at` from now on.
     #[inline]
-    pub(super) fn place(&self, number: KeyNumber) -> Option<usize> {
-        let known = self.known.get(usize::from(number.0))?;
-        (known.owner == self.owner).then_some(known.at)
-    }
-
-    /// The current owner has the key there from now on.
-    #[inline]
-    pub(super) fn put(&mut self, number: KeyNumber, at: usize) {
-        if let Some(known) = self.known.get_mut(usize::from(number.0)) {
-            (known.owner, known.at) = (self.owner, at);
+    pub(super) fn place(&mut self, number: KeyNumber, at: usize) -> Option<usize> {
+        let mark = self.marks.get_mut(usize::from(number.0))?;
+        if mark.owner == self.owner {
+            return usize::try_from(mark.at).ok();
         }
+        (mark.owner, mark.at) = (self.owner, u32::try_from(at).unwrap_or(u32::MAX));
+        None
     }
 
     #[inline]
     fn is(&self, number: u16, bytes: &[u8]) -> bool {
-        self.known.get(usize::from(number)).is_some_and(|known| known.key.text().as_bytes() == bytes)
+        self.keys.get(usize::from(number)).is_some_and(|key| key.text().as_bytes() == bytes)
     }
 
     #[inline]
     fn followers(&mut self) -> &mut Followers {
-        match self.known.get_mut(usize::from(self.before)) {
-            Some(known) => &mut known.after,
+        match self.marks.get_mut(usize::from(self.before)) {
+            Some(mark) => &mut mark.after,
             None => &mut self.first,
         }
     }
@@ -190,14 +194,11 @@ mod tests {
                 let number = table.find(key.as_bytes());
                 let number = number.unwrap_or_else(|| table.add(Cow::Borrowed(key.as_str())));
                 assert_eq!(table.key(number).unwrap().text(), key);
-                assert_eq!(table.place(number), model.get(key).copied(), "{key} of owner {owner}");
-                if table.place(number).is_none() {
-                    table.put(number, at);
-                    model.insert(key, at);
-                }
+                assert_eq!(table.place(number, at), model.get(key).copied(), "{key} of owner {owner}");
+                model.entry(key).or_insert(at);
             }
             assert_eq!(table.find(b"nobody has this"), None);
-            assert!(table.known.len() <= KNOWN_MAX + OWNED_MAX);
+            assert!(table.keys.len() <= KNOWN_MAX + OWNED_MAX);
         }
     }
 }

@@ -16,15 +16,28 @@ use super::assemble::{Assembler, attributes_json, nonempty};
 use super::attributes::AttributeList;
 use super::span::{Scratch, Unreadable};
 use super::text;
-use wire::{Field, Reader, WireError};
+use wire::{Reader, WireError};
+
+/// Keys of `ExportTraceServiceRequest`, `ResourceSpans` and `ScopeSpans`.
+mod key {
+    use super::wire::bytes;
+
+    pub(super) const RESOURCE_SPANS: u32 = bytes(1);
+    /// The resource of `ResourceSpans`, the scope of `ScopeSpans`.
+    pub(super) const GROUP: u32 = bytes(1);
+    /// The `ScopeSpans` of `ResourceSpans`, the spans of `ScopeSpans`.
+    pub(super) const MEMBERS: u32 = bytes(2);
+    pub(super) const SCHEMA_URL: u32 = bytes(3);
+}
 
 /// Reads an `ExportTraceServiceRequest` into `assembler`.
 pub(super) fn read_request<'a>(body: &'a [u8], assembler: &mut Assembler<'a, '_>) -> Result<(), WireError> {
     let mut scratch = Scratch::new(assembler.limits());
     let mut reader = Reader::new(body);
-    while let Some((number, field)) = reader.next()? {
-        if number == 1 {
-            read_resource_spans(bytes(number, field)?, assembler, &mut scratch)?;
+    while let Some(key) = reader.key()? {
+        match key {
+            key::RESOURCE_SPANS => read_resource_spans(reader.bytes()?, assembler, &mut scratch)?,
+            _ => reader.skip_in_envelope(key, 1)?,
         }
     }
     Ok(())
@@ -39,19 +52,22 @@ fn read_resource_spans<'a>(
     let mut group = GroupFields::default();
     let mut reader = Reader::new(message);
     scratch.inner.clear();
-    while let Some((number, field)) = reader.next()? {
-        match number {
-            1 => group.read("resource", bytes(number, field)?, &mut scratch.inner, limits, GroupFields::read_resource),
-            3 => group.schema_url = string(number, field, limits, &mut group.anomalies)?,
-            _ => {}
+    while let Some(key) = reader.key()? {
+        match key {
+            key::GROUP => {
+                group.read("resource", reader.bytes()?, &mut scratch.inner, limits, GroupFields::read_resource)
+            }
+            key::SCHEMA_URL => group.schema_url = string(&mut reader, limits, &mut group.anomalies)?,
+            _ => reader.skip_in_envelope(key, 3)?,
         }
     }
     let GroupFields { schema_url, dropped, anomalies, damage, .. } = group;
     assembler.begin_resource(&mut scratch.inner, dropped, schema_url, anomalies, damage);
     let mut reader = Reader::new(message);
-    while let Some((number, field)) = reader.next()? {
-        if number == 2 {
-            read_scope_spans(bytes(number, field)?, assembler, scratch)?;
+    while let Some(key) = reader.key()? {
+        match key {
+            key::MEMBERS => read_scope_spans(reader.bytes()?, assembler, scratch)?,
+            _ => reader.skip_in_envelope(key, 3)?,
         }
     }
     Ok(())
@@ -66,11 +82,11 @@ fn read_scope_spans<'a>(
     let mut group = GroupFields::default();
     let mut reader = Reader::new(message);
     scratch.inner.clear();
-    while let Some((number, field)) = reader.next()? {
-        match number {
-            1 => group.read("scope", bytes(number, field)?, &mut scratch.inner, limits, GroupFields::read_scope),
-            3 => group.schema_url = string(number, field, limits, &mut group.anomalies)?,
-            _ => {}
+    while let Some(key) = reader.key()? {
+        match key {
+            key::GROUP => group.read("scope", reader.bytes()?, &mut scratch.inner, limits, GroupFields::read_scope),
+            key::SCHEMA_URL => group.schema_url = string(&mut reader, limits, &mut group.anomalies)?,
+            _ => reader.skip_in_envelope(key, 3)?,
         }
     }
     let row = ScopeRow {
@@ -81,10 +97,13 @@ fn read_scope_spans<'a>(
     };
     assembler.begin_scope(row, group.anomalies, group.damage);
     let mut reader = Reader::new(message);
-    while let Some((number, field)) = reader.next()? {
-        if number == 2 {
-            let encoded = bytes(number, field)?;
-            assembler.span(scratch, encoded.len(), |scratch, limits| span::read(encoded, scratch, limits));
+    while let Some(key) = reader.key()? {
+        match key {
+            key::MEMBERS => {
+                let encoded = reader.bytes()?;
+                assembler.span(scratch, encoded.len(), |scratch, limits| span::read(encoded, scratch, limits));
+            }
+            _ => reader.skip_in_envelope(key, 3)?,
         }
     }
     Ok(())
@@ -131,12 +150,14 @@ impl<'a> GroupFields<'a> {
         attributes: &mut AttributeList<'a>,
         limits: &Limits,
     ) -> Result<(), WireError> {
+        const ATTRIBUTES: u32 = wire::bytes(1);
+        const DROPPED: u32 = wire::varint(2);
         let mut reader = Reader::new(message);
-        while let Some((number, field)) = reader.next()? {
-            match number {
-                1 => value::read_key_value(bytes(number, field)?, attributes, limits, &mut self.anomalies)?,
-                2 => self.dropped = low_32_bits(varint(number, field)?),
-                _ => {}
+        while let Some(key) = reader.key()? {
+            match key {
+                ATTRIBUTES => value::read_key_value(reader.bytes()?, attributes, limits, &mut self.anomalies)?,
+                DROPPED => self.dropped = low_32_bits(reader.varint()?),
+                _ => reader.skip(key)?,
             }
         }
         Ok(())
@@ -148,43 +169,28 @@ impl<'a> GroupFields<'a> {
         attributes: &mut AttributeList<'a>,
         limits: &Limits,
     ) -> Result<(), WireError> {
+        const NAME: u32 = wire::bytes(1);
+        const VERSION: u32 = wire::bytes(2);
+        const ATTRIBUTES: u32 = wire::bytes(3);
+        const DROPPED: u32 = wire::varint(4);
         let mut reader = Reader::new(message);
-        while let Some((number, field)) = reader.next()? {
-            match number {
-                1 => self.name = string(number, field, limits, &mut self.anomalies)?,
-                2 => self.version = string(number, field, limits, &mut self.anomalies)?,
-                3 => value::read_key_value(bytes(number, field)?, attributes, limits, &mut self.anomalies)?,
-                4 => self.dropped = low_32_bits(varint(number, field)?),
-                _ => {}
+        while let Some(key) = reader.key()? {
+            match key {
+                NAME => self.name = string(&mut reader, limits, &mut self.anomalies)?,
+                VERSION => self.version = string(&mut reader, limits, &mut self.anomalies)?,
+                ATTRIBUTES => value::read_key_value(reader.bytes()?, attributes, limits, &mut self.anomalies)?,
+                DROPPED => self.dropped = low_32_bits(reader.varint()?),
+                _ => reader.skip(key)?,
             }
         }
         Ok(())
     }
 }
 
+/// A text.
 #[inline]
-fn bytes(number: u32, field: Field<'_>) -> Result<&[u8], WireError> {
-    if let Field::Bytes(bytes) = field { Ok(bytes) } else { Err(WireError::FieldType(number)) }
-}
-
-#[inline]
-fn varint(number: u32, field: Field<'_>) -> Result<u64, WireError> {
-    if let Field::Varint(value) = field { Ok(value) } else { Err(WireError::FieldType(number)) }
-}
-
-#[inline]
-fn fixed64(number: u32, field: Field<'_>) -> Result<u64, WireError> {
-    if let Field::Fixed64(value) = field { Ok(value) } else { Err(WireError::FieldType(number)) }
-}
-
-#[inline]
-fn fixed32(number: u32, field: Field<'_>) -> Result<u32, WireError> {
-    if let Field::Fixed32(value) = field { Ok(value) } else { Err(WireError::FieldType(number)) }
-}
-
-#[inline]
-fn string<'a>(number: u32, field: Field<'a>, limits: &Limits, anomalies: &mut i64) -> Result<Cow<'a, str>, WireError> {
-    Ok(text::from_utf8(bytes(number, field)?, limits.value_bytes_max, anomalies))
+fn string<'a>(reader: &mut Reader<'a>, limits: &Limits, anomalies: &mut i64) -> Result<Cow<'a, str>, WireError> {
+    Ok(text::from_utf8(reader.bytes()?, limits.value_bytes_max, anomalies))
 }
 
 /// How protobuf reads a varint into a 32-bit field: the low half, whatever stands above.

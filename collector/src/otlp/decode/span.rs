@@ -167,7 +167,7 @@ impl ItemList {
 }
 
 fn push_attributes(out: &mut String, attributes: &AttributeList<'_>, dropped: u32) {
-    if !attributes.entries().is_empty() {
+    if !attributes.is_empty() {
         out.push_str(",\"attributes\":");
         attributes.push_json_object(out, 0);
     }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{Int32Type, Int64Type};
-use daytwo_storage::batch::{AttributeValue, ResourceRow, ScopeRow, SpanBatchBuilder, SpanRow};
+use daytwo_storage::batch::{AttributeKey, AttributeValue, ResourceRow, ScopeRow, SpanBatchBuilder, SpanRow};
 use daytwo_storage::schema::{anomaly, col};
 use daytwo_storage::{Frame, PayloadCompression, PayloadFormat, Replay, SpanId, TraceId};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;

@@ -21,7 +21,7 @@ pub(super) fn read_attributes<'a>(
         let (key, value) = split_key_value(element)?;
         let key = key.map_or(Ok(Cow::Borrowed("")), |key| scalar::string(key, limits.value_bytes_max, anomalies))?;
         let value = read_value(value, limits, anomalies)?;
-        attributes.push(key, value, limits, anomalies);
+        attributes.push(key, value, anomalies);
     }
     Ok(())
 }

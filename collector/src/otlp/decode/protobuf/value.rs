@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use daytwo_storage::batch::AttributeValue;
 
-use super::wire::{Field, Reader, WireError};
-use super::{Limits, bytes};
+use super::Limits;
+use super::wire::{Reader, WireError, bytes, fixed64, varint};
 use crate::otlp::decode::attributes::AttributeList;
 use crate::otlp::decode::text;
 use crate::otlp::decode::value::JsonText;
@@ -17,43 +17,74 @@ pub(super) fn read_key_value<'a>(
     limits: &Limits,
     anomalies: &mut i64,
 ) -> Result<(), WireError> {
+    if let Some((key, text)) = short_text(message) {
+        let value = AttributeValue::Text(text::from_utf8(text, limits.value_bytes_max, anomalies));
+        attributes.push_bytes(key, value, limits, anomalies);
+        return Ok(());
+    }
+    read_any_key_value(message, attributes, limits, anomalies)
+}
+
+/// Key and text of a `KeyValue` as nearly all are: its two fields in order, the value a text, no length of 128 or more.
+#[inline]
+fn short_text(message: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (key, rest) = short_field(key::KEY, message)?;
+    let (value, rest) = short_field(key::VALUE, rest)?;
+    let (text, after) = short_field(key::STRING, value)?;
+    (rest.is_empty() && after.is_empty()).then_some((key, text))
+}
+
+#[inline(never)]
+fn read_any_key_value<'a>(
+    message: &'a [u8],
+    attributes: &mut AttributeList<'a>,
+    limits: &Limits,
+    anomalies: &mut i64,
+) -> Result<(), WireError> {
     let (key, value) = split_key_value(message)?;
     let value = read_value(value, limits, anomalies)?;
     attributes.push_bytes(key, value, limits, anomalies);
     Ok(())
 }
 
+/// Keys of `KeyValue` and `AnyValue`, and of `ArrayValue` and `KeyValueList`.
+mod key {
+    use super::{bytes, fixed64, varint};
+
+    pub(super) const KEY: u32 = bytes(1);
+    pub(super) const VALUE: u32 = bytes(2);
+    pub(super) const STRING: u32 = bytes(1);
+    pub(super) const BOOL: u32 = varint(2);
+    pub(super) const INTEGER: u32 = varint(3);
+    pub(super) const DOUBLE: u32 = fixed64(4);
+    pub(super) const ARRAY: u32 = bytes(5);
+    pub(super) const KEY_VALUE_LIST: u32 = bytes(6);
+    pub(super) const BYTES: u32 = bytes(7);
+    pub(super) const ITEMS: u32 = bytes(1);
+}
+
 /// The bytes of key and value; an absent value is an empty one.
 #[inline]
 fn split_key_value(message: &[u8]) -> Result<(&[u8], &[u8]), WireError> {
-    if let Some((key, rest)) = short_field(KEY, message)
-        && let Some((value, [])) = short_field(VALUE, rest)
-    {
-        return Ok((key, value));
-    }
     let (mut key, mut value) = (&[][..], &[][..]);
     let mut reader = Reader::new(message);
-    while let Some((number, field)) = reader.next()? {
-        match number {
-            1 => key = bytes(number, field)?,
-            2 => value = bytes(number, field)?,
-            _ => {}
+    while let Some(next) = reader.key()? {
+        match next {
+            key::KEY => key = reader.bytes()?,
+            key::VALUE => value = reader.bytes()?,
+            _ => reader.skip(next)?,
         }
     }
     Ok((key, value))
 }
 
-/// Tags of `KeyValue.key`, `KeyValue.value` and `AnyValue.string_value`.
-const KEY: u8 = 1 << 3 | 2;
-const VALUE: u8 = 2 << 3 | 2;
-const STRING_VALUE: u8 = 1 << 3 | 2;
-
-/// The field at the front of a message and what follows it, if it has this tag and fewer than 128 bytes. Nearly every
-/// attribute is a key and a value of that kind, in this order; all else goes the general way.
+/// The field at the front of a message and what follows it, if it has this key and fewer than 128 bytes.
 #[inline]
-fn short_field(tag: u8, message: &[u8]) -> Option<(&[u8], &[u8])> {
+fn short_field(key: u32, message: &[u8]) -> Option<(&[u8], &[u8])> {
     match message {
-        [first, length @ 0..=0x7F, rest @ ..] if *first == tag => rest.split_at_checked(usize::from(*length)),
+        [first, length @ 0..=0x7F, rest @ ..] if u32::from(*first) == key => {
+            rest.split_at_checked(usize::from(*length))
+        }
         _ => None,
     }
 }
@@ -72,22 +103,21 @@ enum Value<'a> {
 
 #[inline]
 fn split_value(message: &[u8]) -> Result<Value<'_>, WireError> {
-    if let Some((text, [])) = short_field(STRING_VALUE, message) {
-        return Ok(Value::Text(text));
-    }
     let mut value = Value::Empty;
     let mut reader = Reader::new(message);
-    while let Some((number, field)) = reader.next()? {
-        value = match (number, field) {
-            (1, Field::Bytes(text)) => Value::Text(text),
-            (2, Field::Varint(number)) => Value::Bool(number != 0),
-            (3, Field::Varint(number)) => Value::Integer(number.cast_signed()),
-            (4, Field::Fixed64(bits)) => Value::Double(f64::from_bits(bits)),
-            (5, Field::Bytes(array)) => Value::Array(array),
-            (6, Field::Bytes(list)) => Value::KeyValueList(list),
-            (7, Field::Bytes(bytes)) => Value::Bytes(bytes),
-            (1..=7, _) => return Err(WireError::FieldType(number)),
-            _ => value,
+    while let Some(key) = reader.key()? {
+        value = match key {
+            key::STRING => Value::Text(reader.bytes()?),
+            key::BOOL => Value::Bool(reader.varint()? != 0),
+            key::INTEGER => Value::Integer(reader.varint()?.cast_signed()),
+            key::DOUBLE => Value::Double(f64::from_bits(reader.fixed64()?)),
+            key::ARRAY => Value::Array(reader.bytes()?),
+            key::KEY_VALUE_LIST => Value::KeyValueList(reader.bytes()?),
+            key::BYTES => Value::Bytes(reader.bytes()?),
+            _ => {
+                reader.skip(key)?;
+                value
+            }
         };
     }
     Ok(value)
@@ -136,15 +166,16 @@ fn write_value(json: &mut JsonText<'_>, value: Value<'_>, level: usize) -> Resul
 fn write_array(json: &mut JsonText<'_>, message: &[u8], level: usize) -> Result<(), WireError> {
     json.open('[');
     let mut reader = Reader::new(message);
-    while let Some((number, field)) = reader.next()? {
-        if number != 1 {
+    while let Some(key) = reader.key()? {
+        if key != key::ITEMS {
+            reader.skip(key)?;
             continue;
         }
         if json.is_full() {
             json.cut_array();
             break;
         }
-        write_nested(json, bytes(number, field)?, level)?;
+        write_nested(json, reader.bytes()?, level)?;
     }
     json.close(']');
     Ok(())
@@ -153,15 +184,16 @@ fn write_array(json: &mut JsonText<'_>, message: &[u8], level: usize) -> Result<
 fn write_object(json: &mut JsonText<'_>, message: &[u8], level: usize) -> Result<(), WireError> {
     json.open('{');
     let mut reader = Reader::new(message);
-    while let Some((number, field)) = reader.next()? {
-        if number != 1 {
+    while let Some(key) = reader.key()? {
+        if key != key::ITEMS {
+            reader.skip(key)?;
             continue;
         }
         if json.is_full() {
             json.cut_object();
             break;
         }
-        let (key, value) = split_key_value(bytes(number, field)?)?;
+        let (key, value) = split_key_value(reader.bytes()?)?;
         let room = json.room();
         let key = text::from_utf8(key, room, json.anomalies());
         json.key(&key);

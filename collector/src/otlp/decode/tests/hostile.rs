@@ -155,10 +155,20 @@ fn damage_costs_what_it_touches() {
         bytes.extend_from_slice(tail);
         bytes
     };
-    for tail in
-        [&[0x4A, 0x7F][..], &[0x0B], &[0x00, 0x00], &[0x28, 0x01], &[0x80; 11], &[0x4A, 0xFF, 0xFF, 0xFF, 0xFF, 0x07]]
-    {
+    for tail in [
+        &[0x4A, 0x7F][..],
+        &[0x0B],
+        &[0x0C],
+        &[0x00, 0x00],
+        &[0x2E],
+        &[0x80; 11],
+        &[0x4A, 0xFF, 0xFF, 0xFF, 0xFF, 0x07],
+    ] {
         rejected_for(damaged(span(2).encode_to_vec(), tail), Reason::Malformed);
+    }
+    // A known field with another wire type than its own, a group: unknown fields both.
+    for tail in [&[0x28, 0x01][..], &[0x0D, 1, 2, 3, 4], &[0x4B, 0x08, 1, 0x4C]] {
+        assert_eq!(anomalies(&between_neighbours(damaged(span(2).encode_to_vec(), tail))), [0; 3]);
     }
     let bad_event = damaged(span(2).encode_to_vec(), &[0x5A, 2, 0x12, 9]);
     assert_eq!(anomalies(&between_neighbours(bad_event)), [0, anomaly::BAD_EVENT_OR_LINK, 0]);

@@ -205,7 +205,7 @@ pub(super) fn model(request: &ExportTraceServiceRequest, builder: &mut SpanBatch
 
 fn model_span(span: &Span, trace_id: TraceId, span_id: SpanId, inherited: i64, builder: &mut SpanBatchBuilder) {
     let (kept, duplicates) = model_distinct(&span.attributes);
-    let attributes: Vec<_> =
+    let attributes: Vec<(AttributeKey<'_>, AttributeValue<'_>)> =
         kept.iter().map(|entry| (entry.key.as_str().into(), model_value(entry.value.as_ref()))).collect();
     let (events, event_flags) = model_events(&span.events);
     let (links, link_flags, links_left_out) = model_links(&span.links);
@@ -214,7 +214,7 @@ fn model_span(span: &Span, trace_id: TraceId, span_id: SpanId, inherited: i64, b
     let parent_flags =
         flag(parent.is_none() && !no_parent, anomaly::BAD_PARENT) | flag(parent == Some(span_id), anomaly::SELF_PARENT);
     let status = span.status.clone().unwrap_or_default();
-    builder.append(&SpanRow {
+    let row = SpanRow {
         trace_id,
         span_id,
         parent_span_id: parent.filter(|parent| *parent != span_id),
@@ -226,14 +226,14 @@ fn model_span(span: &Span, trace_id: TraceId, span_id: SpanId, inherited: i64, b
         end_time_unix_nano: span.end_time_unix_nano,
         status_code: status.code,
         status_message: Cow::Owned(status.message),
-        attributes: &attributes,
         events_json: events.as_deref(),
         links_json: links.as_deref(),
         dropped_attributes_count: span.dropped_attributes_count,
         dropped_events_count: span.dropped_events_count,
         dropped_links_count: span.dropped_links_count + links_left_out,
         anomalies: inherited | flag(duplicates, anomaly::DUPLICATE_KEY) | event_flags | link_flags | parent_flags,
-    });
+    };
+    builder.append(&row, attributes.iter().map(|(key, value)| (key, value)));
 }
 
 const JSON_COLUMNS: &[&str] = &[col::RESOURCE_ATTRIBUTES, col::SCOPE_ATTRIBUTES, col::EVENTS, col::LINKS];
