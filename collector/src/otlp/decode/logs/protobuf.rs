@@ -1,6 +1,6 @@
 //! Log records in protobuf, spliced into spans: resources, scopes and attributes are the same messages in both.
 
-use super::super::protobuf::wire::{Field, Reader, WireError};
+use super::super::protobuf::wire::{Reader, WireError, bytes, fixed32, fixed64, varint};
 use super::{EVENT, Evaluations, Marks, span_id};
 
 /// Attributes of a record that are copied, as many as a span may have.
@@ -8,15 +8,29 @@ const ATTRIBUTES_MAX: usize = 1_024;
 /// `SPAN_KIND_INTERNAL`.
 const INTERNAL: u64 = 1;
 
+/// Keys of the envelope: `ExportLogsServiceRequest`, `ResourceLogs` and `ScopeLogs`.
+mod key {
+    use super::bytes;
+
+    pub(super) const RESOURCE_LOGS: u32 = bytes(1);
+    /// The resource of `ResourceLogs`, the scope of `ScopeLogs`.
+    pub(super) const GROUP: u32 = bytes(1);
+    /// The `ScopeLogs` of `ResourceLogs`, the records of `ScopeLogs`.
+    pub(super) const MEMBERS: u32 = bytes(2);
+    pub(super) const SCHEMA_URL: u32 = bytes(3);
+}
+
 pub(super) fn read(body: &[u8]) -> Result<Evaluations, WireError> {
     let mut found = Evaluations::default();
     let mut reader = Reader::new(body);
-    while let Some((number, field)) = reader.next()? {
-        if number == 1 {
-            let spans = resource(bytes(number, field)?, &mut found)?;
-            if !spans.is_empty() {
-                put_bytes(&mut found.payload, 1, &spans);
-            }
+    while let Some(key) = reader.key()? {
+        if key != key::RESOURCE_LOGS {
+            reader.skip_in_envelope(key, 1)?;
+            continue;
+        }
+        let spans = resource(reader.bytes()?, &mut found)?;
+        if !spans.is_empty() {
+            put_bytes(&mut found.payload, key, &spans);
         }
     }
     Ok(found)
@@ -26,16 +40,16 @@ pub(super) fn read(body: &[u8]) -> Result<Evaluations, WireError> {
 fn resource(message: &[u8], found: &mut Evaluations) -> Result<Vec<u8>, WireError> {
     let (mut head, mut scopes) = (Vec::new(), Vec::new());
     let mut reader = Reader::new(message);
-    while let Some((number, field)) = reader.next()? {
-        match number {
-            2 => {
-                let spans = scope(bytes(number, field)?, found)?;
+    while let Some(key) = reader.key()? {
+        match key {
+            key::MEMBERS => {
+                let spans = scope(reader.bytes()?, found)?;
                 if !spans.is_empty() {
-                    put_bytes(&mut scopes, 2, &spans);
+                    put_bytes(&mut scopes, key, &spans);
                 }
             }
-            1 | 3 => put_bytes(&mut head, number, bytes(number, field)?),
-            _ => {}
+            key::GROUP | key::SCHEMA_URL => put_bytes(&mut head, key, reader.bytes()?),
+            _ => reader.skip_in_envelope(key, 3)?,
         }
     }
     if !scopes.is_empty() {
@@ -49,21 +63,21 @@ fn resource(message: &[u8], found: &mut Evaluations) -> Result<Vec<u8>, WireErro
 fn scope(message: &[u8], found: &mut Evaluations) -> Result<Vec<u8>, WireError> {
     let (mut head, mut spans) = (Vec::new(), Vec::new());
     let mut reader = Reader::new(message);
-    while let Some((number, field)) = reader.next()? {
-        match number {
-            2 => {
-                let record = bytes(number, field)?;
+    while let Some(key) = reader.key()? {
+        match key {
+            key::MEMBERS => {
+                let record = reader.bytes()?;
                 // A record that is damaged inside belongs to no event that can be told.
                 match Record::read(record).unwrap_or_default().span(record) {
                     Ok(span) => {
-                        put_bytes(&mut spans, 2, &span);
+                        put_bytes(&mut spans, key, &span);
                         found.kept = found.kept.saturating_add(1);
                     }
                     Err(why) => found.reject(why),
                 }
             }
-            1 | 3 => put_bytes(&mut head, number, bytes(number, field)?),
-            _ => {}
+            key::GROUP | key::SCHEMA_URL => put_bytes(&mut head, key, reader.bytes()?),
+            _ => reader.skip_in_envelope(key, 3)?,
         }
     }
     if !spans.is_empty() {
@@ -87,27 +101,37 @@ struct Record<'a> {
 
 impl<'a> Record<'a> {
     fn read(message: &'a [u8]) -> Result<Self, WireError> {
+        const TIME: u32 = fixed64(1);
+        const ATTRIBUTES: u32 = bytes(6);
+        const FLAGS: u32 = fixed32(8);
+        const TRACE_ID: u32 = bytes(9);
+        const SPAN_ID: u32 = bytes(10);
+        const OBSERVED: u32 = fixed64(11);
+        const EVENT_NAME: u32 = bytes(12);
         let mut record = Self::default();
         let mut reader = Reader::new(message);
-        while let Some((number, field)) = reader.next()? {
-            match (number, field) {
-                (1, Field::Fixed64(time)) => record.time = time,
-                (11, Field::Fixed64(time)) => record.observed = time,
-                (8, Field::Fixed32(flags)) => record.flags = Some(flags),
-                (9, Field::Bytes(id)) => record.trace = id,
-                (10, Field::Bytes(id)) => record.span = id,
-                (12, Field::Bytes(name)) => record.marks.event(std::str::from_utf8(name).unwrap_or_default()),
-                (6, Field::Bytes(attribute)) => {
-                    let (name, value) = key_value(attribute)?;
-                    record.marks.attribute(name, value);
-                    if record.attributes.len() < ATTRIBUTES_MAX {
-                        record.attributes.push(attribute);
-                    }
-                }
-                _ => {}
+        while let Some(key) = reader.key()? {
+            match key {
+                TIME => record.time = reader.fixed64()?,
+                OBSERVED => record.observed = reader.fixed64()?,
+                FLAGS => record.flags = Some(reader.fixed32()?),
+                TRACE_ID => record.trace = reader.bytes()?,
+                SPAN_ID => record.span = reader.bytes()?,
+                EVENT_NAME => record.marks.event(std::str::from_utf8(reader.bytes()?).unwrap_or_default()),
+                ATTRIBUTES => record.attribute(reader.bytes()?)?,
+                _ => reader.skip(key)?,
             }
         }
         Ok(record)
+    }
+
+    fn attribute(&mut self, attribute: &'a [u8]) -> Result<(), WireError> {
+        let (name, value) = key_value(attribute)?;
+        self.marks.attribute(name, value);
+        if self.attributes.len() < ATTRIBUTES_MAX {
+            self.attributes.push(attribute);
+        }
+        Ok(())
     }
 
     /// The span that stands for it.
@@ -116,19 +140,19 @@ impl<'a> Record<'a> {
         let time = if self.time == 0 { self.observed } else { self.time };
         self.marks.verdict(is_id(self.trace, 16) && is_id(self.span, 8), time > 0)?;
         let mut span = Vec::with_capacity(encoded.len().saturating_add(64));
-        put_bytes(&mut span, 1, self.trace);
-        put_bytes(&mut span, 2, &span_id(encoded).to_be_bytes());
-        put_bytes(&mut span, 4, self.span);
-        put_bytes(&mut span, 5, EVENT.as_bytes());
-        put_key(&mut span, 6, 0);
+        put_bytes(&mut span, bytes(1), self.trace);
+        put_bytes(&mut span, bytes(2), &span_id(encoded).to_be_bytes());
+        put_bytes(&mut span, bytes(4), self.span);
+        put_bytes(&mut span, bytes(5), EVENT.as_bytes());
+        put_varint(&mut span, varint(6).into());
         put_varint(&mut span, INTERNAL);
         for number in [7, 8] {
-            put_key(&mut span, number, 1);
+            put_varint(&mut span, fixed64(number).into());
             span.extend_from_slice(&time.to_le_bytes());
         }
-        self.attributes.iter().for_each(|attribute| put_bytes(&mut span, 9, attribute));
+        self.attributes.iter().for_each(|attribute| put_bytes(&mut span, bytes(9), attribute));
         if let Some(flags) = self.flags {
-            put_key(&mut span, 16, 5);
+            put_varint(&mut span, fixed32(16).into());
             span.extend_from_slice(&flags.to_le_bytes());
         }
         Ok(span)
@@ -137,13 +161,15 @@ impl<'a> Record<'a> {
 
 /// Name of a `KeyValue`, and its value if that is a text.
 fn key_value(message: &[u8]) -> Result<(&str, Option<&str>), WireError> {
+    const KEY: u32 = bytes(1);
+    const VALUE: u32 = bytes(2);
     let (mut name, mut value) = ("", None);
     let mut reader = Reader::new(message);
-    while let Some((number, field)) = reader.next()? {
-        match (number, field) {
-            (1, Field::Bytes(text)) => name = std::str::from_utf8(text).unwrap_or_default(),
-            (2, Field::Bytes(any)) => value = text(any)?,
-            _ => {}
+    while let Some(key) = reader.key()? {
+        match key {
+            KEY => name = std::str::from_utf8(reader.bytes()?).unwrap_or_default(),
+            VALUE => value = text(reader.bytes()?)?,
+            _ => reader.skip(key)?,
         }
     }
     Ok((name, value))
@@ -151,28 +177,23 @@ fn key_value(message: &[u8]) -> Result<(&str, Option<&str>), WireError> {
 
 /// The text of an `AnyValue`.
 fn text(message: &[u8]) -> Result<Option<&str>, WireError> {
+    const STRING: u32 = bytes(1);
     let mut found = None;
     let mut reader = Reader::new(message);
-    while let Some((number, field)) = reader.next()? {
-        found = match (number, field) {
-            (1, Field::Bytes(text)) => std::str::from_utf8(text).ok(),
-            (1..=7, _) => None,
-            _ => found,
-        };
+    while let Some(key) = reader.key()? {
+        if key == STRING {
+            found = std::str::from_utf8(reader.bytes()?).ok();
+            continue;
+        }
+        reader.skip(key)?;
+        // The last field counts.
+        found = found.filter(|_| key >> 3 > 7);
     }
     Ok(found)
 }
 
-fn bytes(number: u32, field: Field<'_>) -> Result<&[u8], WireError> {
-    if let Field::Bytes(bytes) = field { Ok(bytes) } else { Err(WireError::FieldType(number)) }
-}
-
-fn put_key(out: &mut Vec<u8>, number: u32, wire_type: u32) {
-    put_varint(out, u64::from(number.wrapping_shl(3) | wire_type));
-}
-
-fn put_bytes(out: &mut Vec<u8>, number: u32, value: &[u8]) {
-    put_key(out, number, 2);
+fn put_bytes(out: &mut Vec<u8>, key: u32, value: &[u8]) {
+    put_varint(out, key.into());
     put_varint(out, value.len() as u64);
     out.extend_from_slice(value);
 }
