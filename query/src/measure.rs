@@ -13,5 +13,5 @@ pub(crate) use cells::{COARSE, FINE, KeptHour, slot_start};
 pub use cells::{CellEntry, CellFilter, CellKey, CellValue, Exemplar, SliCells, Slot};
 pub use flags::TraceFlag;
 pub use histogram::{Count, LogHistogram};
-pub(crate) use record::FIRST_CALL;
+pub(crate) use record::{FIRST_CALL, event_time};
 pub use record::{NodeKey, NodeValue, TraceRecord, measure_trace};

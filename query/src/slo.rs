@@ -2,6 +2,7 @@
 
 mod budget;
 mod burn;
+pub(crate) mod journey;
 mod length;
 mod objective;
 mod openslo;
@@ -11,12 +12,13 @@ mod window;
 
 pub use budget::SloCounter;
 pub(crate) use budget::{Event, kept};
+pub use journey::{Journey, Step};
 pub(crate) use objective::Selector;
 pub use objective::{Alerting, BurnCondition, Calls, Member, Objective, ObjectiveKind, SloFile, SloProblem};
 pub use openslo::{Parsed, parse, rewrite};
 pub use report::{
-    BadShare, BudgetPoint, BurnAlert, BurnRate, LastDeployment, MemberReport, Severity, SloBoard, SloDetail, SloPoint,
-    SloReport, SloState,
+    BadShare, Bounds, BudgetPoint, BurnAlert, BurnRate, ConditionReport, LastDeployment, MemberReport, PlaceShare,
+    Severity, SloBoard, SloDetail, SloPoint, SloReport, SloState,
 };
 pub(crate) use report::{detail, report};
 pub(crate) use tally::View;

@@ -19,6 +19,7 @@ mod stitch;
 pub(crate) mod testing;
 mod weight;
 
+pub(crate) use critical_path::path_from;
 pub use critical_path::{CriticalSegment, critical_path};
 pub(crate) use extract::{EXTRACTED_COLUMNS, columns_with_flags};
 pub use extract::{ResourceCache, extract_spans};

@@ -56,6 +56,7 @@ pub(crate) async fn slo(State(state): State<AppState>, Segments(id): Segments<St
         yaml: detail.yaml,
         series: detail.series.into_iter().map(Into::into).collect(),
         by_operation: detail.by_operation.into_iter().map(Into::into).collect(),
+        by_service: detail.by_service.into_iter().map(Into::into).collect(),
         bad_traces: summaries(&state, &detail.bad_traces).await?,
         sql: detail.sql,
     }))

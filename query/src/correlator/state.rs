@@ -17,7 +17,7 @@ use crate::deployment::{DeclaredSet, Deployment, DeploymentFilter};
 use crate::measure::{CellEntry, FINE, SliCells, TraceRecord, measure_trace, slot_start};
 use crate::slo::kept::KeptCounters;
 use crate::slo::{self, LastDeployment, Objective, SloBoard, SloCounter, SloDetail, SloProblem};
-use crate::trace::{ResourceCache, TraceSpan, extract_spans, kind, stitch};
+use crate::trace::{ResourceCache, StitchedTrace, TraceSpan, extract_spans, kind, stitch};
 use crate::verdict::{self, CohortKey, Cohorts, Verdict};
 use daytwo_storage::TraceId;
 
@@ -189,14 +189,19 @@ impl State {
     /// Puts a closed trace in place of what was measured of it before.
     fn measure(&mut self, closed: Closed) {
         let before = closed.spans.get(..closed.measured_before).filter(|spans| !spans.is_empty());
-        let remembered = match before.map(|spans| measure_trace(&stitch(spans.to_vec()))) {
-            Some(before) => before.is_none_or(|before| self.take_out(before)),
+        let remembered = match before.map(|spans| stitch(spans.to_vec())) {
+            Some(before) => {
+                self.count_journeys(&before, false, false);
+                measure_trace(&before).is_none_or(|before| self.take_out(before))
+            }
             None => {
                 self.closed = self.closed.saturating_add(1);
                 true
             }
         };
-        if let Some((record, mut entries)) = measure_trace(&stitch(closed.spans)) {
+        let whole = stitch(closed.spans);
+        self.count_journeys(&whole, closed.fragment, true);
+        if let Some((record, mut entries)) = measure_trace(&whole) {
             if closed.fragment {
                 // Children may be missing, so what looks like self time is not.
                 entries.iter_mut().for_each(|entry| (entry.self_ns, entry.gap_ns) = (None, None));
@@ -247,6 +252,17 @@ impl State {
         }
     }
 
+    /// Adds a trace to the objectives of journeys, or takes it out.
+    fn count_journeys(&mut self, trace: &StitchedTrace, fragment: bool, add: bool) {
+        for Tracked { objective, counters } in &mut self.objectives {
+            for (member, counter) in objective.members.iter().zip(counters) {
+                if let Some(journey) = slo::journey::travelled(&member.calls, trace, fragment) {
+                    counter.change_journey(&journey, add);
+                }
+            }
+        }
+    }
+
     fn count_objectives(&mut self, entry: &CellEntry, trace_id: TraceId, add: bool) {
         if !matches!(entry.key.kind, kind::SERVER | kind::CONSUMER) {
             return;
@@ -254,7 +270,8 @@ impl State {
         for Tracked { objective, counters } in &mut self.objectives {
             for (member, counter) in objective.members.iter().zip(counters) {
                 let calls = &member.calls;
-                let wanted = calls.service == entry.key.service
+                let wanted = calls.journey.is_none()
+                    && calls.service == entry.key.service
                     && calls.operation.as_ref().is_none_or(|operation| *operation == entry.key.operation)
                     && calls.environment.as_ref().is_none_or(|environment| *environment == entry.key.environment);
                 if wanted {

@@ -4,6 +4,7 @@ mod at_rest;
 mod budgets;
 mod deployments;
 mod flags;
+mod journeys;
 mod late;
 mod objectives;
 

@@ -1,6 +1,8 @@
 //! [`SloCounter`]: exact good and bad events of one objective over time.
 
+mod baseline;
 pub(crate) mod kept;
+pub(crate) mod parts;
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -9,7 +11,10 @@ use std::time::Duration;
 use daytwo_storage::{TraceId, UnixNanos};
 
 use crate::measure::{COARSE, FINE, slot_start};
+use crate::slo::journey::{Outcome, Travelled};
 use crate::trace::Weight;
+use baseline::Baseline;
+use parts::Parts;
 
 /// Fine slots are kept this long: enough for the 1 h burn rate at full resolution.
 const FINE_KEPT: Duration = Duration::from_secs(2 * 3600);
@@ -31,6 +36,10 @@ pub(crate) struct Events {
     pub(crate) more_good: u64,
     /// The same of bad ones.
     pub(crate) more_bad: u64,
+    /// Journeys of which too little was seen: neither good nor bad.
+    pub(crate) unknown: u64,
+    /// Their weights less one for each.
+    pub(crate) more_unknown: u64,
 }
 
 impl Events {
@@ -43,6 +52,8 @@ impl Events {
         self.bad = self.bad.saturating_add(other.bad);
         self.more_good = self.more_good.saturating_add(other.more_good);
         self.more_bad = self.more_bad.saturating_add(other.more_bad);
+        self.unknown = self.unknown.saturating_add(other.unknown);
+        self.more_unknown = self.more_unknown.saturating_add(other.more_unknown);
     }
 
     fn less(self, other: Self) -> Self {
@@ -51,7 +62,20 @@ impl Events {
             bad: self.bad.saturating_sub(other.bad),
             more_good: self.more_good.saturating_sub(other.more_good),
             more_bad: self.more_bad.saturating_sub(other.more_bad),
+            unknown: self.unknown.saturating_sub(other.unknown),
+            more_unknown: self.more_unknown.saturating_sub(other.more_unknown),
         }
+    }
+
+    /// All events, those included of which too little was seen.
+    fn seen(self) -> u64 {
+        self.total().saturating_add(self.unknown)
+    }
+
+    /// What good, bad and unknown events stand for, in the unit of [`Weight`].
+    pub(crate) fn weights(self) -> [u64; 3] {
+        let weight = |count: u64, more: u64| count.saturating_mul(Weight::ONE).saturating_add(more);
+        [weight(self.good, self.more_good), weight(self.bad, self.more_bad), weight(self.unknown, self.more_unknown)]
     }
 
     /// As many events, of which only those of `other` are bad.
@@ -62,6 +86,7 @@ impl Events {
             bad: other.bad,
             more_good: more.saturating_sub(other.more_bad),
             more_bad: other.more_bad,
+            ..self
         }
     }
 
@@ -73,10 +98,13 @@ impl Events {
         (self.total() > 0).then(|| bad / weighed(self.total(), self.more_good.saturating_add(self.more_bad)))
     }
 
-    fn change(&mut self, event: &Event<'_>, add: bool) {
-        let (count, more) =
-            if event.good { (&mut self.good, &mut self.more_good) } else { (&mut self.bad, &mut self.more_bad) };
-        for (sum, by) in [(count, 1), (more, event.weight.more())] {
+    fn change(&mut self, outcome: Outcome, weight: Weight, add: bool) {
+        let (count, more) = match outcome {
+            Outcome::Good => (&mut self.good, &mut self.more_good),
+            Outcome::Bad => (&mut self.bad, &mut self.more_bad),
+            Outcome::Unknown => (&mut self.unknown, &mut self.more_unknown),
+        };
+        for (sum, by) in [(count, 1), (more, weight.more())] {
             *sum = if add { sum.saturating_add(by) } else { sum.saturating_sub(by) };
         }
     }
@@ -100,17 +128,48 @@ pub struct SloCounter {
     coarse: BTreeMap<i64, Events>,
     shares: BTreeMap<(Arc<str>, Arc<str>), u64>,
     bad_traces: VecDeque<(UnixNanos, TraceId)>,
+    /// Of journeys, by the slots of `fine`: who is charged.
+    fine_parts: BTreeMap<i64, Parts>,
+    /// The same by the slots of `coarse`.
+    coarse_parts: BTreeMap<i64, Parts>,
+    baseline: Baseline,
 }
 
 impl SloCounter {
     /// Adds an event (`add`) or takes out one that was added.
     pub(crate) fn change(&mut self, event: &Event<'_>, add: bool) {
-        self.fine.entry(slot_start(event.at, FINE)).or_default().change(event, add);
-        self.coarse.entry(slot_start(event.at, COARSE)).or_default().change(event, add);
+        let outcome = if event.good { Outcome::Good } else { Outcome::Bad };
+        self.fine.entry(slot_start(event.at, FINE)).or_default().change(outcome, event.weight, add);
+        self.coarse.entry(slot_start(event.at, COARSE)).or_default().change(outcome, event.weight, add);
         if !event.good {
             self.change_share(event, add);
             self.change_bad_trace(event, add);
         }
+    }
+
+    /// Adds a journey, or takes out one that was added.
+    pub(crate) fn change_journey(&mut self, journey: &Travelled<'_>, add: bool) {
+        let &Travelled { at, weight, outcome, .. } = journey;
+        let (fine, coarse) = (slot_start(at, FINE), slot_start(at, COARSE));
+        self.fine.entry(fine).or_default().change(outcome, weight, add);
+        self.coarse.entry(coarse).or_default().change(outcome, weight, add);
+        self.baseline.change(journey, add);
+        if outcome != Outcome::Bad {
+            return;
+        }
+        let charges = parts::charges(journey, self.baseline.at(at).as_deref());
+        let stands_for = Weight::ONE.saturating_add(weight.more());
+        for (parts, start) in [(&mut self.fine_parts, fine), (&mut self.coarse_parts, coarse)] {
+            let slot = parts.entry(start).or_default();
+            slot.change(&charges, &journey.failed, stands_for, add);
+            if slot.is_empty() {
+                parts.remove(&start);
+            }
+        }
+        let trace_id = Some(journey.trace_id);
+        let event = Event { at, good: false, operation: journey.operation, version: journey.version, trace_id, weight };
+        self.change_share(&event, add);
+        self.change_bad_trace(&event, add);
     }
 
     fn change_share(&mut self, event: &Event<'_>, add: bool) {
@@ -137,8 +196,11 @@ impl SloCounter {
     /// Takes over another count of the same events. Neither counts an event twice, so of every slot the larger one is the
     /// more complete: the other's after this one fell behind, this one's where the other did not look far enough back.
     pub(crate) fn fill_from(&mut self, other: Self) {
-        fill(&mut self.fine, other.fine);
-        fill(&mut self.coarse, other.coarse);
+        fill((&mut self.fine, &mut self.fine_parts), (other.fine, other.fine_parts));
+        fill((&mut self.coarse, &mut self.coarse_parts), (other.coarse, other.coarse_parts));
+        if self.baseline.is_empty() {
+            self.baseline = other.baseline;
+        }
         for (key, bad) in other.shares {
             if self.shares.len() < SHARES_MAX || self.shares.contains_key(&key) {
                 let known = self.shares.entry(key).or_default();
@@ -155,8 +217,11 @@ impl SloCounter {
 
     /// Drops what is older than the window, and joins what is very old.
     pub(crate) fn maintain(&mut self, now: UnixNanos, window: Duration) {
-        self.fine = self.fine.split_off(&now.saturating_sub(FINE_KEPT).0);
-        self.coarse = self.coarse.split_off(&slot_start(now.saturating_sub(window), COARSE));
+        let (fine, coarse) = (now.saturating_sub(FINE_KEPT).0, slot_start(now.saturating_sub(window), COARSE));
+        self.fine = self.fine.split_off(&fine);
+        self.fine_parts = self.fine_parts.split_off(&fine);
+        self.coarse = self.coarse.split_off(&coarse);
+        self.coarse_parts = self.coarse_parts.split_off(&coarse);
         self.join_old(slot_start(now.saturating_sub(COARSE_KEPT), HOUR));
     }
 
@@ -170,6 +235,9 @@ impl SloCounter {
             if first != start {
                 let events = self.coarse.remove(&start).unwrap_or_default();
                 self.coarse.entry(first).or_default().add(events);
+                if let Some(parts) = self.coarse_parts.remove(&start) {
+                    self.coarse_parts.entry(first).or_default().add(&parts);
+                }
             }
         }
     }
@@ -178,6 +246,16 @@ impl SloCounter {
     pub(crate) fn between(&self, from: UnixNanos, now: UnixNanos) -> Events {
         let width = width(now.since(from));
         sum(self.slots(width), slot_start(from, width), now.0)
+    }
+
+    /// Who is charged for the bad journeys that [`SloCounter::between`] counts, and what they failed at.
+    pub(crate) fn parts_between(&self, from: UnixNanos, now: UnixNanos) -> Parts {
+        let width = width(now.since(from));
+        let slots = if width == FINE { &self.fine_parts } else { &self.coarse_parts };
+        let from = slot_start(from, width);
+        let mut all = Parts::default();
+        slots.range(from..=now.0.max(from)).for_each(|(_, parts)| all.add(parts));
+        all
     }
 
     /// Running sums of the slots that cover so long before `now`, to the same widths.
@@ -237,11 +315,20 @@ fn width(length: Duration) -> Duration {
     if length <= FINE_KEPT { FINE } else { COARSE }
 }
 
-fn fill(slots: &mut BTreeMap<i64, Events>, others: BTreeMap<i64, Events>) {
+/// Slots and what belongs to each: of either count's both or none.
+fn fill(
+    (slots, parts): (&mut BTreeMap<i64, Events>, &mut BTreeMap<i64, Parts>),
+    (others, mut other_parts): (BTreeMap<i64, Events>, BTreeMap<i64, Parts>),
+) {
     for (start, events) in others {
         let known = slots.entry(start).or_default();
-        if events.total() >= known.total() {
-            *known = events;
+        if events.seen() < known.seen() {
+            continue;
+        }
+        *known = events;
+        match other_parts.remove(&start) {
+            Some(own) => drop(parts.insert(start, own)),
+            None => drop(parts.remove(&start)),
         }
     }
 }
@@ -251,3 +338,6 @@ fn sum(slots: &BTreeMap<i64, Events>, from: i64, to: i64) -> Events {
     slots.range(from..=to.max(from)).for_each(|(_, events)| all.add(*events));
     all
 }
+
+#[cfg(test)]
+mod tests;

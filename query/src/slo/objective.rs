@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::journey::Journey;
 use super::{Severity, Window};
 
 /// One OpenSLO file as handed over by whoever reads files.
@@ -50,6 +51,8 @@ pub struct Calls {
     pub environment: Option<Arc<str>>,
     /// Which events are good.
     pub kind: ObjectiveKind,
+    /// Set when whole traces are counted whose root is such a call: what they must do beyond it.
+    pub journey: Option<Journey>,
 }
 
 /// A part of an objective that is measured on its own.
@@ -126,6 +129,9 @@ pub(crate) struct Selector {
     pub(crate) environment: Option<String>,
     /// `None` for availability.
     pub(crate) threshold_ns: Option<i64>,
+    /// Of journeys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) journey: Option<Journey>,
 }
 
 impl Calls {
@@ -139,18 +145,17 @@ impl Calls {
                 ObjectiveKind::Availability => None,
                 ObjectiveKind::Latency { threshold_ns } => Some(threshold_ns),
             },
+            journey: self.journey.clone(),
         }
     }
 
-    /// What makes a call good, in words: `availability` or `latency <= 300 ms`.
+    /// What makes a call good, in words: `availability` or `latency <= 300 ms`; of a journey its root and all its conditions.
     pub fn words(&self) -> String {
-        match self.kind {
-            ObjectiveKind::Availability => "availability".to_owned(),
-            ObjectiveKind::Latency { threshold_ns } => {
-                let milliseconds = Duration::from_nanos(u64::try_from(threshold_ns).unwrap_or(0)).as_secs_f64() * 1e3;
-                format!("latency <= {milliseconds} ms")
-            }
+        if self.journey.is_none() {
+            return self.kind.words();
         }
+        let operation = self.operation.as_deref().unwrap_or_default();
+        format!("journey {}:{operation}: {}", self.service, self.conditions().join(", "))
     }
 
     /// Whether a finished call is good.
@@ -158,6 +163,18 @@ impl Calls {
         match self.kind {
             ObjectiveKind::Availability => !error,
             ObjectiveKind::Latency { threshold_ns } => !error && duration_ns <= threshold_ns,
+        }
+    }
+}
+
+impl ObjectiveKind {
+    pub(crate) fn words(self) -> String {
+        match self {
+            Self::Availability => "availability".to_owned(),
+            Self::Latency { threshold_ns } => {
+                let milliseconds = Duration::from_nanos(u64::try_from(threshold_ns).unwrap_or(0)).as_secs_f64() * 1e3;
+                format!("latency <= {milliseconds} ms")
+            }
         }
     }
 }
@@ -175,9 +192,15 @@ impl Objective {
         }
     }
 
-    /// `availability`, `latency` or `composite`.
+    /// Whether a member of it counts whole traces.
+    pub(crate) fn is_of_journeys(&self) -> bool {
+        self.members.iter().any(|member| member.calls.journey.is_some())
+    }
+
+    /// `availability`, `latency`, `journey` or `composite`.
     pub fn kind(&self) -> &'static str {
         match self.members.as_slice() {
+            [one] if one.calls.journey.is_some() => "journey",
             [one] => match one.calls.kind {
                 ObjectiveKind::Availability => "availability",
                 ObjectiveKind::Latency { .. } => "latency",

@@ -22,6 +22,8 @@ use super::{Objective, SloFile, SloProblem};
 
 /// Objectives beyond this many are refused.
 const OBJECTIVES_MAX: usize = 1_000;
+/// Objectives of journeys beyond this many are refused: each holds the usual times of its services, and looks at every trace.
+const JOURNEYS_MAX: usize = 100;
 /// Notes kept; the rest is one.
 const NOTES_MAX: usize = 200;
 

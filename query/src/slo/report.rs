@@ -1,6 +1,8 @@
 //! What the board shows of an objective.
 
 mod fill;
+mod journeys;
+mod sql;
 
 use daytwo_storage::{TraceId, UnixNanos};
 
@@ -147,6 +149,43 @@ pub struct MemberReport {
     pub burnt_share: Option<f64>,
 }
 
+/// A condition of a journey, counted for itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ConditionReport {
+    /// In words.
+    pub name: String,
+    /// Share of the journeys that met it.
+    pub sli: f64,
+}
+
+/// What is known of good journeys from how often each condition was met, as an SLO put together from several could say it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bounds {
+    /// The conditions.
+    pub conditions: Vec<ConditionReport>,
+    /// The share of good journeys, were the conditions independent.
+    pub product: f64,
+    /// The least that it can be (Fréchet).
+    pub low: f64,
+    /// The largest that it can be.
+    pub high: f64,
+}
+
+/// Who is charged for bad journeys.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlaceShare {
+    /// The service; of a way between two the one that was called. `None` for what nobody explains.
+    pub service: Option<String>,
+    /// Of a way between two services the caller.
+    pub caller: Option<String>,
+    /// Version of the service.
+    pub version: String,
+    /// Bad journeys, in parts and by what they stand for: over all places as many as there are.
+    pub bad: f64,
+    /// Share of all bad journeys.
+    pub share: f64,
+}
+
 /// One objective on the board.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SloReport {
@@ -158,7 +197,7 @@ pub struct SloReport {
     pub display_name: String,
     /// Service.
     pub service: String,
-    /// `availability`, `latency` or `composite`.
+    /// `availability`, `latency`, `journey` or `composite`.
     pub kind: &'static str,
     /// In words.
     pub objective: String,
@@ -178,6 +217,14 @@ pub struct SloReport {
     pub bad: u64,
     /// All events.
     pub total: u64,
+    /// Journeys of which too little was seen to say; they are in no other count.
+    pub unknown: u64,
+    /// The share of good events, were all unknown ones bad; `None` without unknown ones.
+    pub sli_low: Option<f64>,
+    /// The same, were all of them good.
+    pub sli_high: Option<f64>,
+    /// Of an objective of journeys what its conditions could say, each counted for itself.
+    pub bounds: Option<Bounds>,
     /// Budget left: 1 untouched, 0 spent, negative overspent.
     pub budget_left: Option<f64>,
     /// Seconds until the budget is spent at the rate of the last hour.
@@ -188,7 +235,7 @@ pub struct SloReport {
     pub alerts: Vec<BurnAlert>,
     /// How it stands.
     pub state: SloState,
-    /// Why, when it is not plain; of a composite which members burnt.
+    /// Why, when it is not plain; of a composite which members burnt, of journeys who is charged.
     pub state_reason: Option<String>,
     /// The members of a composite; none of a plain objective.
     pub members: Vec<MemberReport>,
@@ -250,6 +297,8 @@ pub struct SloDetail {
     pub series: Vec<SloPoint>,
     /// Who spent the budget, most first.
     pub by_operation: Vec<BadShare>,
+    /// Of journeys who is charged, most first.
+    pub by_service: Vec<PlaceShare>,
     /// Newest traces with a bad event.
     pub bad_traces: Vec<TraceId>,
     /// SQL over `spans` that counts the same events.

@@ -22,10 +22,13 @@ pub struct CriticalSegment {
 
 /// The critical path of the trace's first root, in order of time.
 pub fn critical_path(trace: &StitchedTrace) -> Vec<CriticalSegment> {
+    trace.roots.first().map_or_else(Vec::new, |root| path_from(trace, *root))
+}
+
+/// The critical path of any row. Its times add up to the row's duration.
+pub(crate) fn path_from(trace: &StitchedTrace, root: usize) -> Vec<CriticalSegment> {
     let mut segments = Vec::new();
-    let Some((root, span)) = trace.roots.first().and_then(|root| Some((*root, trace.spans.get(*root)?))) else {
-        return segments;
-    };
+    let Some(span) = trace.spans.get(root) else { return segments };
     let mut stack = vec![(root, span.adjusted_start_ns, span.adjusted_end_ns())];
     while let Some((row, start, end)) = stack.pop() {
         walk_back(trace, row, start, end, &mut segments, &mut stack);

@@ -7,6 +7,7 @@ mod harness;
 mod hdr;
 mod hostile;
 mod indexes;
+mod journeys;
 mod late;
 mod limits;
 mod lookups;

@@ -34,9 +34,9 @@ pub(crate) struct Slo {
     pub(super) name: String,
     pub(super) display_name: String,
     pub(super) service: String,
-    /// `availability`, `latency` or `composite`.
+    /// `availability`, `latency`, `journey` or `composite`.
     pub(super) kind: String,
-    /// `availability` or, for example, `latency <= 300 ms`; of a composite its members and their weights.
+    /// `availability` or, for example, `latency <= 300 ms`; of journeys their root and conditions, of a composite its members and their weights.
     pub(super) objective: String,
     /// 0..1.
     pub(super) target: f64,
@@ -49,6 +49,14 @@ pub(crate) struct Slo {
     pub(super) good: u64,
     pub(super) bad: u64,
     pub(super) total: u64,
+    /// Journeys of which too little was seen to say; they are in no other count.
+    pub(super) unknown: u64,
+    /// `sli`, were all unknown journeys bad; null without unknown ones.
+    pub(super) sli_low: Option<f64>,
+    /// `sli`, were all unknown journeys good.
+    pub(super) sli_high: Option<f64>,
+    /// Of journeys what their conditions could say, each counted for itself.
+    pub(super) bounds: Option<Bounds>,
     /// What is left of the budget; negative when more than all is spent.
     pub(super) budget_left: Option<f64>,
     /// Seconds until the budget is spent at the present rate.
@@ -57,12 +65,32 @@ pub(crate) struct Slo {
     pub(super) alerts: Vec<Alert>,
     /// `ok`, `burning_ticket`, `burning_page`, `spent`, `low_traffic` or `no_data`.
     pub(super) state: String,
-    /// Why, when it is not plain; of a composite which members burnt.
+    /// Why, when it is not plain; of a composite which members burnt, of journeys who is charged.
     pub(super) state_reason: Option<String>,
     /// The members of a composite; none of a plain objective.
     pub(super) members: Vec<Member>,
     pub(super) budget_series: Vec<BudgetPoint>,
     pub(super) last_deployment: Option<LastDeployment>,
+}
+
+/// What is known of good journeys from how often each condition was met.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Bounds {
+    pub(super) conditions: Vec<Condition>,
+    /// The share of good journeys, were the conditions independent.
+    pub(super) product: f64,
+    /// The least that it can be (Fréchet).
+    pub(super) low: f64,
+    /// The largest that it can be.
+    pub(super) high: f64,
+}
+
+/// A condition of journeys, counted for itself.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Condition {
+    pub(super) name: String,
+    /// Share of the journeys that met it.
+    pub(super) sli: f64,
 }
 
 /// A member of a composite objective.
@@ -135,6 +163,8 @@ pub(crate) struct SloDetail {
     pub(super) yaml: String,
     pub(super) series: Vec<SloPoint>,
     pub(super) by_operation: Vec<BadOperation>,
+    /// Of journeys who is charged for the bad ones of the window, most first.
+    pub(super) by_service: Vec<BadPlace>,
     pub(super) bad_traces: Vec<TraceSummary>,
     /// The query that repeats the numbers.
     pub(super) sql: String,
@@ -157,6 +187,19 @@ pub(crate) struct BadOperation {
     pub(super) operation: String,
     pub(super) version: String,
     pub(super) bad: u64,
+    pub(super) share: f64,
+}
+
+/// Who is charged for bad journeys.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct BadPlace {
+    /// The service; of a way between two the one that was called. Null for what nobody explains.
+    pub(super) service: Option<String>,
+    /// Of a way between two services the caller.
+    pub(super) caller: Option<String>,
+    pub(super) version: String,
+    /// Bad journeys, in parts and by what they stand for; over all places as many as there are.
+    pub(super) bad: f64,
     pub(super) share: f64,
 }
 
@@ -183,6 +226,10 @@ impl From<slo::SloReport> for Slo {
             good: report.good,
             bad: report.bad,
             total: report.total,
+            unknown: report.unknown,
+            sli_low: report.sli_low,
+            sli_high: report.sli_high,
+            bounds: report.bounds.map(Bounds::from),
             budget_left: report.budget_left,
             exhausted_in_s: report.exhausted_in_s,
             burn: report
@@ -197,6 +244,25 @@ impl From<slo::SloReport> for Slo {
             budget_series: report.budget_series.into_iter().map(BudgetPoint::from).collect(),
             last_deployment: report.last_deployment.map(LastDeployment::from),
         }
+    }
+}
+
+impl From<slo::Bounds> for Bounds {
+    fn from(bounds: slo::Bounds) -> Self {
+        let condition = |condition: slo::ConditionReport| Condition { name: condition.name, sli: condition.sli };
+        Self {
+            conditions: bounds.conditions.into_iter().map(condition).collect(),
+            product: bounds.product,
+            low: bounds.low,
+            high: bounds.high,
+        }
+    }
+}
+
+impl From<slo::PlaceShare> for BadPlace {
+    fn from(share: slo::PlaceShare) -> Self {
+        let slo::PlaceShare { service, caller, version, bad, share } = share;
+        Self { service, caller, version, bad, share }
     }
 }
 

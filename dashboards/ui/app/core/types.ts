@@ -52,9 +52,12 @@ export interface Member {
   name: string; service: string; objective: string; target: number; weight: number; sli: number | null; good: number; bad: number;
   burnt: number | null; burnt_share: number | null;
 }
+export interface Bounds { conditions: { name: string; sli: number }[]; product: number; low: number; high: number }
 export interface Slo {
-  id: string; name: string; display_name: string; service: string; kind: "availability" | "latency" | "composite"; objective: string;
+  id: string; name: string; display_name: string; service: string; kind: "availability" | "latency" | "journey" | "composite"; objective: string;
   target: number; window: string; window_from_unix_nano: string; window_to_unix_nano: string | null; sli: number | null; good: number; bad: number; total: number;
+  /** Of journeys: those of which too little was seen, what they leave open, and what the conditions alone could say. */
+  unknown: number; sli_low: number | null; sli_high: number | null; bounds: Bounds | null;
   budget_left: number | null; exhausted_in_s: number | null; burn: Burn[]; alerts: Alert[];
   state: SloState; state_reason: string | null; members: Member[]; budget_series: BudgetPoint[];
   last_deployment: null | { service: string; version: string; first_seen_unix_nano: string; state: State };
@@ -65,6 +68,7 @@ export interface SloPoint { t_unix_nano: string; good: number; bad: number; sli:
 export interface SloDetail extends Answer {
   slo: Slo; yaml: string; series: SloPoint[];
   by_operation: { operation: string; version: string; bad: number; share: number }[];
+  by_service: { service: string | null; caller: string | null; version: string; bad: number; share: number }[];
   bad_traces: TraceSummary[]; sql: string;
 }
 

@@ -8,6 +8,7 @@ import type { Slo, SloDetail } from "../core/types";
 import { pathOf, queryOf } from "../core/url";
 import { Alerts } from "../slo/alerts";
 import { Charts } from "../slo/charts";
+import { Bounds, ChargedTo } from "../slo/journey";
 import { Members } from "../slo/members";
 import { budgetTone } from "../slo/words";
 import { SloChip, VerdictChip } from "../ui/chip";
@@ -40,6 +41,7 @@ function Shown({ data }: { data: SloDetail }) {
       <Numbers slo={slo} />
       {slo.members.length > 0 ? <section class="card"><h2>Members <span class="muted">the error ratio is their average by weight</span></h2><Members members={slo.members} /></section> : null}
       <Charts data={data} />
+      {slo.bounds !== null ? <div class="columns"><section class="card"><h2>Who is charged <span class="muted">where errors began and time was lost</span></h2><ChargedTo rows={data.by_service} /></section><Bounds slo={slo} bounds={slo.bounds} /></div> : null}
       <div class="columns">
         <section class="card"><h2>Alerts <span class="muted">both windows must be above the threshold</span></h2><Alerts slo={slo} /></section>
         <section class="card"><h2>Who burned it <span class="muted">bad events by operation and version</span></h2><Burners data={data} /></section>
@@ -73,6 +75,7 @@ function Numbers({ slo }: { slo: Slo }) {
       {inEvents ? <div class="tile"><b class={left !== null && left < 0 ? "bad" : undefined}>{left === null ? "—" : `${left < 0 ? "−" : ""}${count(Math.abs(allowed * left))}`}</b><span>bad events left of {count(allowed)}</span></div> : null}
       <div class="tile"><b>{slo.exhausted_in_s === null || left === null || left <= 0 ? "—" : span(slo.exhausted_in_s)}</b><span>until spent at this rate</span></div>
       <div class="tile" title={`${count(slo.good)} good`}><b>{count(slo.total)}</b><span>events, {count(slo.bad)} bad</span></div>
+      {slo.unknown > 0 ? <div class="tile" title="required steps may be among spans that never came"><b>{count(slo.unknown)}</b><span>unknown: {nines(slo.sli_low)} to {nines(slo.sli_high)}</span></div> : null}
       <span class="end">
         {slo.state_reason ?? sloLook(slo.state).means}
         {slo.window_to_unix_nano !== null ? <><br />the budget starts anew {dateTime(nanoToMs(slo.window_to_unix_nano))} UTC</> : null}

@@ -29,7 +29,7 @@ const shown = (locator) => locator.first().waitFor();
 
 const PAGES = [
   ["/", async (page) => { await page.waitForURL("**/slo"); await shown(rows(page, "Service level objectives")); }],
-  ["/slo", async (page) => { await shown(rows(page, "Service level objectives")); assert.equal(await rows(page, "Service level objectives").count(), 13); }],
+  ["/slo", async (page) => { await shown(rows(page, "Service level objectives")); assert.equal(await rows(page, "Service level objectives").count(), 14); }],
   ["/slo/checkout-latency", async (page) => { await shown(page.locator(".u-wrap canvas")); assert.equal(await page.locator(".u-wrap").count(), 4); assert.equal(await rows(page, "Burn alerts").count(), 4); assert.equal(await rows(page, "Traces that cost budget").count(), 6); }],
   ["/deployments", async (page) => { await shown(rows(page, "Deployments")); assert.equal(await rows(page, "Deployments").count(), 12); }],
   ["/deployments/checkout/v2.15.0", async (page) => {

@@ -42,6 +42,7 @@ const SCREENS = [
   ["slo-error", "/errors/slo", seen(".failure")],
   ["slo-detail-spent", "/slo/checkout-latency", charts(4)],
   ["slo-detail-burning", "/slo/payment-availability", charts(4)],
+  ["slo-detail-journey", "/slo/checkout-joint", async (page) => { await table("Who is charged")(page); await table("Conditions")(page); await charts(4)(page); }],
   ["slo-detail-composite", "/slo/buying", async (page) => { await table("Members")(page); await charts(4)(page); }],
   ["slo-detail-low-traffic", "/slo/email-latency", charts(4)],
   ["slo-detail-no-data", "/slo/recommend-availability", charts(4)],

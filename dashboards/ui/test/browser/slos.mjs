@@ -15,7 +15,7 @@ function slo(at, next) {
     service: SERVICES[at], kind: latency ? "latency" : "availability", objective: latency ? "latency <= 300 ms" : "availability", target, window: "28d",
     sli: at === 11 ? null : sli, good: Math.floor(total * (sli ?? 1)), bad: Math.ceil(total * (1 - (sli ?? 1))), total: at === 11 ? 0 : total,
     budget_left: at === 11 ? null : left, exhausted_in_s: left !== null && left > 0 && left < 0.4 ? 19_200 : null,
-    window_from_unix_nano: nano(NOW - 28 * DAY), window_to_unix_nano: null, members: [],
+    window_from_unix_nano: nano(NOW - 28 * DAY), window_to_unix_nano: null, members: [], unknown: 0, sli_low: null, sli_high: null, bounds: null,
     burn: windows.map((window, index) => ({ window, rate: state === "no_data" || state === "low_traffic" ? null : rates[index] })),
     alerts: [["page", "1h", "5m", 14.4, 2, 0], ["page", "6h", "30m", 6, 4, 1], ["ticket", "1d", "2h", 3, 5, 3], ["ticket", "3d", "6h", 1, 6, 4]].map(([severity, long, short, threshold, l, s]) => ({
       policy: null, severity, long, short, threshold, long_rate: rates[l], short_rate: rates[s], firing: rates[l] >= threshold && rates[s] >= threshold })),
@@ -37,10 +37,24 @@ function composite() {
   };
 }
 
+/** Journeys: conditions that fail together, some unknown. */
+function journey() {
+  return {
+    ...slo(4, random(9)), id: "checkout-joint", name: "checkout-joint", display_name: "Checkout works from end to end", service: "storefront", kind: "journey",
+    objective: "journey storefront:POST /checkout: the root succeeds, latency <= 800 ms, payment:POST /charge succeeds, no error begins in cart", target: 0.995, sli: 0.9962, good: 99_620, bad: 380, total: 100_000,
+    unknown: 412, sli_low: 0.9921, sli_high: 0.9962, budget_left: 0.24, state: "ok", state_reason: "charged to payment 71 %, storefront to cart 18 %",
+    bounds: { conditions: [["the root succeeds", 0.9974], ["latency <= 800 ms", 0.9983], ["payment:POST /charge succeeds", 0.9974], ["no error begins in cart", 0.9998]].map(([name, sli]) => ({ name, sli })), product: 0.9929, low: 0.9929, high: 0.9974 },
+    last_deployment: null,
+  };
+}
+
+const CHARGED = [["payment", null, "v2.15.0", 269.8, 0.71], ["cart", "storefront", "v1.4.0", 68.4, 0.18], ["storefront", null, "v5.3.2", 19, 0.05], [null, null, "", 22.8, 0.06]]
+  .map(([service, caller, version, bad, share]) => ({ service, caller, version, bad, share }));
+
 export function slos() {
   const next = random(3);
   return answer({
-    slos: [...SERVICES.map((_, at) => slo(at, next)), composite()],
+    slos: [...SERVICES.map((_, at) => slo(at, next)), composite(), journey()],
     problems: [{ file: "slo/broken.yaml", line: 7, message: "unknown field `objectve`; did you mean `objectives`?" }],
     notes: [{ file: "slo/targets.yaml", line: 1, message: "AlertNotificationTarget has no effect: webhooks are in the configuration" }],
   });
@@ -72,6 +86,7 @@ export function sloDetail(id) {
       return { t_unix_nano: nano(NOW - (239 - at) * MINUTE), good: gone ? 0 : 900 + Math.floor(next() * 90), bad, sli: gone ? null : 1 - bad / 1000, burn_long: gone ? null : at > 200 ? 3 + (at - 200) * 0.3 : next() * 0.6, burn_short: gone ? null : at > 200 ? 8 + next() * 4 : next() };
     }),
     by_operation: [{ operation: "POST /checkout", version: "v2.15.0", bad: 5012, share: 0.87 }, { operation: "POST /checkout/confirm", version: "v2.15.0", bad: 611, share: 0.11 }, { operation: "GET /checkout/{id}", version: "v2.14.1", bad: 98, share: 0.02 }],
+    by_service: found.kind === "journey" ? CHARGED : [],
     bad_traces: traces(6).traces, sql: "SELECT count(*) FILTER (WHERE duration_time_unix_nano <= 300000000) AS good, count(*) AS total\nFROM spans WHERE service_name = 'checkout' AND kind = 'SERVER'",
   });
 }

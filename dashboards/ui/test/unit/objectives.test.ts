@@ -39,7 +39,7 @@ test("only releases within the chart are marked, the newest first", () => {
 
 const slo = (over: Partial<Slo>): Slo => ({
   id: "x", name: "x", display_name: "x", service: "a", kind: "availability", objective: "availability", target: 0.99, window: "28d", window_from_unix_nano: "0", window_to_unix_nano: null,
-  sli: 1, good: 1, bad: 0, total: 1, budget_left: 1, exhausted_in_s: null, burn: [], alerts: [], state: "ok", state_reason: null, members: [], budget_series: [], last_deployment: null, ...over,
+  sli: 1, good: 1, bad: 0, total: 1, budget_left: 1, exhausted_in_s: null, burn: [], alerts: [], state: "ok", state_reason: null, members: [], unknown: 0, sli_low: null, sli_high: null, bounds: null, budget_series: [], last_deployment: null, ...over,
 });
 
 test("a service stands where its worst objective stands; unknown burn is not zero", () => {

@@ -6,13 +6,17 @@ use std::time::Duration;
 use daytwo_storage::{Document, TraceId, UnixNanos};
 use serde::{Deserialize, Serialize};
 
+use super::parts::{BLAMED_MAX, Parts};
 use super::{BAD_TRACES_MAX, Events, SHARES_MAX, SloCounter};
 use crate::error::{QueryError, Result};
 use crate::measure::{COARSE, FINE};
 use crate::slo::Selector;
+use crate::slo::journey::{Blamed, Place};
 
-/// The form in which counters are kept.
+/// The form in which counters are kept that are all of calls.
 const FORMAT: u32 = 1;
+/// The form with counters of journeys, which a reader of the first would take for calls.
+const FORMAT_JOURNEYS: u32 = 2;
 /// Counters that are kept; of those that no objective reads, the ones silent for longest go first.
 pub(crate) const KEPT_MAX: usize = 2_000;
 
@@ -40,6 +44,20 @@ struct Kept {
     shares: Vec<(String, String, u64)>,
     /// When it happened, and which trace.
     bad_traces: Vec<(i64, String)>,
+    /// Of journeys runs of three: of how many too little was seen, and what these stand for beyond themselves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    fine_unknown: Vec<u64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    coarse_unknown: Vec<u64>,
+    /// Service, caller and version of whoever is charged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    blamed: Vec<(String, String, String)>,
+    /// Of each slot with bad journeys: its start in slots after the epoch, how many are charged, pairs of one's place in `blamed` and the weight,
+    /// pairs of a condition's number and the weight that failed it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    fine_parts: Vec<Vec<u64>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    coarse_parts: Vec<Vec<u64>>,
 }
 
 /// Counters as bytes.
@@ -58,8 +76,15 @@ pub(crate) fn write(counters: &KeptCounters) -> Result<Vec<u8>> {
             .map(|(operation, version, bad)| (operation.to_string(), version.to_string(), bad))
             .collect(),
         bad_traces: counter.bad_traces.iter().map(|(at, trace)| (at.0, trace.to_string())).collect(),
+        fine_unknown: runs(&counter.fine, FINE, UNKNOWN),
+        coarse_unknown: runs(&counter.coarse, COARSE, UNKNOWN),
+        fine_parts: kept_parts(&counter.fine_parts, FINE, &all_blamed(counter)),
+        coarse_parts: kept_parts(&counter.coarse_parts, COARSE, &all_blamed(counter)),
+        blamed: all_blamed(counter).into_iter().map(texts).collect(),
     };
-    let file = File { format: FORMAT, counters: counters.iter().map(kept).collect() };
+    let has_journeys = counters.keys().any(|selector| selector.journey.is_some());
+    let format = if has_journeys { FORMAT_JOURNEYS } else { FORMAT };
+    let file = File { format, counters: counters.iter().map(kept).collect() };
     serde_json::to_vec(&file).map_err(|error| QueryError::internal(error.to_string()))
 }
 
@@ -70,11 +95,11 @@ pub(crate) fn write(counters: &KeptCounters) -> Result<Vec<u8>> {
 pub(crate) fn read(document: &Document) -> Result<KeptCounters> {
     let Some(bytes) = document.read()? else { return Ok(KeptCounters::new()) };
     match serde_json::from_slice::<File>(&bytes) {
-        Ok(file) if file.format == FORMAT => {
+        Ok(file) if matches!(file.format, FORMAT | FORMAT_JOURNEYS) => {
             Ok(file.counters.into_iter().take(KEPT_MAX).map(|kept| (kept.selector.clone(), counter(kept))).collect())
         }
         Ok(file) => Err(QueryError::internal(format!(
-            "the budgets are kept in form {}, this version reads form {FORMAT}",
+            "the budgets are kept in form {}, this version reads forms up to {FORMAT_JOURNEYS}",
             file.format
         ))),
         Err(error) => {
@@ -93,6 +118,49 @@ fn width(length: Duration) -> i64 {
 type Part = fn(&Events) -> (u64, u64);
 const RAW: Part = |events| (events.good, events.bad);
 const MORE: Part = |events| (events.more_good, events.more_bad);
+const UNKNOWN: Part = |events| (events.unknown, events.more_unknown);
+
+fn texts(who: &Blamed) -> (String, String, String) {
+    (who.place.service.to_string(), who.place.caller.to_string(), who.version.to_string())
+}
+
+/// Whoever is charged, each once, in order.
+fn all_blamed(counter: &SloCounter) -> Vec<&Blamed> {
+    let slots = counter.fine_parts.values().chain(counter.coarse_parts.values());
+    let mut all: Vec<&Blamed> = slots.flat_map(|parts| parts.blamed.keys()).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+fn kept_parts(slots: &BTreeMap<i64, Parts>, length: Duration, all: &[&Blamed]) -> Vec<Vec<u64>> {
+    let slot = |(start, parts): (&i64, &Parts)| {
+        let start = u64::try_from(*start / width(length)).unwrap_or(0);
+        let place = |who: &Blamed| all.binary_search(&who).unwrap_or(0) as u64;
+        let blamed = parts.blamed.iter().flat_map(|(who, weight)| [place(who), *weight]);
+        let failed = parts.failed.iter().flat_map(|(condition, weight)| [u64::from(*condition), *weight]);
+        [start, parts.blamed.len() as u64].into_iter().chain(blamed).chain(failed).collect()
+    };
+    slots.iter().map(slot).collect()
+}
+
+fn parts(kept: &[Vec<u64>], length: Duration, all: &[Blamed]) -> BTreeMap<i64, Parts> {
+    let slot = |numbers: &Vec<u64>| {
+        let (start, rest) = numbers.split_first()?;
+        let (blamed, rest) = rest.split_first()?;
+        let (blamed, failed) = rest.split_at_checked(usize::try_from(*blamed).ok()?.checked_mul(2)?)?;
+        let mut parts = Parts::default();
+        for pair in blamed.as_chunks::<2>().0.iter().take(BLAMED_MAX.saturating_add(1)) {
+            let [place, weight] = *pair;
+            parts.blamed.insert(all.get(usize::try_from(place).ok()?)?.clone(), weight);
+        }
+        for [condition, weight] in failed.as_chunks::<2>().0 {
+            parts.failed.insert(u16::try_from(*condition).ok()?, *weight);
+        }
+        Some((i64::try_from(*start).ok()?.checked_mul(width(length))?, parts))
+    };
+    kept.iter().filter_map(slot).collect()
+}
 
 fn runs(slots: &BTreeMap<i64, Events>, length: Duration, part: Part) -> Vec<u64> {
     let mut before = 0;
@@ -106,7 +174,7 @@ fn runs(slots: &BTreeMap<i64, Events>, length: Duration, part: Part) -> Vec<u64>
     runs
 }
 
-fn slots(runs: &[u64], more: &[u64], length: Duration) -> BTreeMap<i64, Events> {
+fn slots(runs: &[u64], more: &[u64], unknown: &[u64], length: Duration) -> BTreeMap<i64, Events> {
     let mut slots: BTreeMap<i64, Events> = BTreeMap::new();
     each_run(runs, length, |start, good, bad| {
         slots.insert(start, Events { good, bad, ..Events::default() });
@@ -115,6 +183,10 @@ fn slots(runs: &[u64], more: &[u64], length: Duration) -> BTreeMap<i64, Events> 
         if let Some(events) = slots.get_mut(&start) {
             (events.more_good, events.more_bad) = (more_good, more_bad);
         }
+    });
+    each_run(unknown, length, |start, unknown, more_unknown| {
+        let events = slots.entry(start).or_default();
+        (events.unknown, events.more_unknown) = (unknown, more_unknown);
     });
     slots
 }
@@ -131,11 +203,19 @@ fn each_run(runs: &[u64], length: Duration, mut take: impl FnMut(i64, u64, u64))
 fn counter(kept: Kept) -> SloCounter {
     let shares = kept.shares.into_iter().take(SHARES_MAX);
     let trace = |(at, id): (i64, String)| Some((UnixNanos(at), TraceId::from_hex(&id).ok()?));
+    let who = |(service, caller, version): (String, String, String)| Blamed {
+        place: Place { service: service.into(), caller: caller.into() },
+        version: version.into(),
+    };
+    let blamed: Vec<Blamed> = kept.blamed.into_iter().map(who).collect();
     SloCounter {
-        fine: slots(&kept.fine, &kept.fine_more, FINE),
-        coarse: slots(&kept.coarse, &kept.coarse_more, COARSE),
+        fine: slots(&kept.fine, &kept.fine_more, &kept.fine_unknown, FINE),
+        coarse: slots(&kept.coarse, &kept.coarse_more, &kept.coarse_unknown, COARSE),
         shares: shares.map(|(operation, version, bad)| ((operation.into(), version.into()), bad)).collect(),
         bad_traces: kept.bad_traces.into_iter().filter_map(trace).take(BAD_TRACES_MAX).collect(),
+        fine_parts: parts(&kept.fine_parts, FINE, &blamed),
+        coarse_parts: parts(&kept.coarse_parts, COARSE, &blamed),
+        ..SloCounter::default()
     }
 }
 
@@ -160,7 +240,8 @@ mod tests {
     use crate::trace::Weight;
 
     fn selector(service: &str) -> Selector {
-        Selector { service: service.to_owned(), operation: None, environment: None, threshold_ns: Some(50_000_000) }
+        let (service, threshold_ns) = (service.to_owned(), Some(50_000_000));
+        Selector { service, operation: None, environment: None, threshold_ns, journey: None }
     }
 
     fn event(at: i64, good: bool, counter: &mut SloCounter) {
@@ -198,8 +279,8 @@ mod tests {
         document.replace(b"[").unwrap();
         assert!(read(&document).unwrap().is_empty());
         assert!(folder.path().join("budgets.json.damaged").exists());
-        document.replace(br#"{"format":2,"counters":[]}"#).unwrap();
-        assert!(read(&document).unwrap_err().to_string().contains("form 2"));
+        document.replace(br#"{"format":3,"counters":[]}"#).unwrap();
+        assert!(read(&document).unwrap_err().to_string().contains("form 3"));
     }
 
     /// Scenario: counters that no objective reads: one silent for a month, and more than are kept.

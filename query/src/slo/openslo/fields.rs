@@ -99,6 +99,13 @@ impl<'f> Fields<'f> {
         self.as_text(key, value)
     }
 
+    /// A list of texts; a fault for each item that is none.
+    pub(super) fn texts(&mut self, key: &'static str) -> Option<At<Vec<Text>>> {
+        let list = self.list(key)?;
+        let texts = list.value.into_iter().filter_map(|item| self.as_text(key, item)).collect();
+        Some(At { value: texts, line: list.line })
+    }
+
     pub(super) fn need_text(&mut self, key: &'static str, how: &str) -> Option<Text> {
         let value = self.need(key, how)?;
         self.as_text(key, value)

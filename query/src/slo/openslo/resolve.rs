@@ -1,6 +1,7 @@
 //! Following references: from the documents of a folder to objectives.
 
 mod calls;
+mod journey;
 mod policy;
 
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use super::document::{Body, Document, Given, Goal, Kind, Sli, Slo, TimeWindow};
 use super::fields::Faults;
 use super::source::Source;
 use super::yaml::Text;
-use super::{Folder, OBJECTIVES_MAX, Parsed};
+use super::{Folder, JOURNEYS_MAX, OBJECTIVES_MAX, Parsed};
 use crate::slo::{Calls, Member, Objective, Window};
 
 /// What is found out about one document.
@@ -201,6 +202,10 @@ impl<'a> Folder<'a> {
     }
 }
 
+fn is_of_journeys(objective: &&Objective) -> bool {
+    objective.is_of_journeys()
+}
+
 fn admit(source: &Source<'_>, document: &Document, objective: Objective, parsed: &mut Parsed) {
     let line = document.metadata.name.line;
     if parsed.objectives.iter().any(|other| other.id == objective.id) {
@@ -208,6 +213,9 @@ fn admit(source: &Source<'_>, document: &Document, objective: Objective, parsed:
         parsed.problems.push(source.problem((line, message)));
     } else if parsed.objectives.len() >= OBJECTIVES_MAX {
         let message = format!("more than {OBJECTIVES_MAX} objectives; {} is left out", objective.id);
+        parsed.problems.push(source.problem((line, message)));
+    } else if objective.is_of_journeys() && parsed.objectives.iter().filter(is_of_journeys).count() >= JOURNEYS_MAX {
+        let message = format!("more than {JOURNEYS_MAX} objectives of journeys; {} is left out", objective.id);
         parsed.problems.push(source.problem((line, message)));
     } else {
         parsed.objectives.push(objective);

@@ -1,3 +1,4 @@
+mod journeys;
 mod kinds;
 mod round_trip;
 
@@ -159,7 +160,7 @@ fn the_demos_objectives_are_valid() {
     assert!(objectives.len() >= files.len() && !files.is_empty());
 }
 
-/// Scenario: the full example of the manual, its files read together.
+/// Scenario: the examples of the manual, the files of the full one and that of a journey, read together.
 /// Guarantees: it is valid, nothing of it is without effect, and it is the objectives that the page speaks of.
 #[test]
 fn the_manuals_example_is_valid() {
@@ -167,9 +168,10 @@ fn the_manuals_example_is_valid() {
     let blocks = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
     let files: Vec<SloFile> =
         blocks.enumerate().map(|(at, text)| SloFile { name: at.to_string(), text: text.to_owned() }).collect();
-    assert_eq!(files.len(), 2);
+    assert_eq!(files.len(), 3);
     let Parsed { objectives, problems, notes } = parse(&files);
     assert_eq!((problems, notes), (vec![], vec![]));
     let ids: Vec<_> = objectives.iter().map(|objective| (objective.id.as_str(), objective.kind())).collect();
-    assert_eq!(ids, [("payments-month", "availability"), ("buying", "composite")]);
+    let expected = [("checkout-joint", "journey"), ("payments-month", "availability"), ("buying", "composite")];
+    assert_eq!(ids, expected);
 }

@@ -7,10 +7,11 @@ use daytwo_storage::{TraceId, UnixNanos};
 
 use super::{
     BadShare, BudgetPoint, BurnAlert, LastDeployment, MemberReport, Severity, SloDetail, SloPoint, SloReport, SloState,
+    journeys, sql,
 };
 use crate::slo::budget::{BAD_TRACES_MAX, Events};
 use crate::slo::tally::{Tally, View};
-use crate::slo::{Calls, Objective, ObjectiveKind, burn};
+use crate::slo::{Objective, burn};
 
 /// Steps of a day kept on the board's little chart.
 const BOARD_POINTS: usize = 60;
@@ -29,6 +30,9 @@ pub(crate) fn report(view: &View<'_>, last_deployment: Option<LastDeployment>) -
     let hour = view.last(HOUR).rate(objective.target);
     let members = members(view, &tally);
     let (state, reason) = state(objective, events, budget_left, &alerts);
+    let interval = journeys::interval(events);
+    let reason =
+        reason.or_else(|| burnt_words(&members)).or_else(|| journeys::charged_words(&journeys::by_service(view)));
     SloReport {
         id: objective.id.clone(),
         name: objective.name.clone(),
@@ -44,12 +48,16 @@ pub(crate) fn report(view: &View<'_>, last_deployment: Option<LastDeployment>) -
         good: events.good,
         bad: events.bad,
         total: events.total(),
+        unknown: events.unknown,
+        sli_low: interval.map(|(low, _)| low),
+        sli_high: interval.map(|(_, high)| high),
+        bounds: journeys::bounds(view, events),
         budget_left,
         exhausted_in_s: exhausted_in_s(view, budget_left, hour),
         burn: burn::rates(view),
         alerts,
         state,
-        state_reason: reason.or_else(|| burnt_words(&members)),
+        state_reason: reason,
         members,
         budget_series: budget_series(view, &tally),
         last_deployment,
@@ -81,7 +89,13 @@ fn state(
     budget_left: Option<f64>,
     alerts: &[BurnAlert],
 ) -> (SloState, Option<String>) {
-    let Some(left) = budget_left else { return (SloState::NoData, Some("no call in the window".to_owned())) };
+    let Some(left) = budget_left else {
+        let none = match events.unknown {
+            0 => "no call in the window".to_owned(),
+            unknown => format!("too little was seen of all {unknown} journeys in the window"),
+        };
+        return (SloState::NoData, Some(none));
+    };
     let firing = |severity| alerts.iter().any(|alert| alert.firing && alert.severity == severity);
     let needed = burn::events_needed(objective.target);
     if firing(Severity::Page) {
@@ -183,8 +197,9 @@ pub(crate) fn detail(view: &View<'_>, slo: SloReport) -> SloDetail {
         yaml: view.objective.yaml.clone(),
         series: series(view),
         by_operation: by_operation(view, slo.bad),
+        by_service: journeys::by_service(view),
         bad_traces: bad_traces(view),
-        sql: sql(view.objective),
+        sql: sql::of(view.objective),
         slo,
     }
 }
@@ -237,39 +252,4 @@ fn series(view: &View<'_>) -> Vec<SloPoint> {
         });
     }
     thin(points, DETAIL_POINTS)
-}
-
-/// SQL over `spans` that counts the same events: a row for each member.
-fn sql(objective: &Objective) -> String {
-    match objective.members.as_slice() {
-        [one] => counting(&one.calls, ""),
-        members => {
-            let named =
-                |member: &crate::slo::Member| counting(&member.calls, &format!("{} AS member, ", text(&member.name)));
-            members.iter().map(named).collect::<Vec<_>>().join(" UNION ALL ")
-        }
-    }
-}
-
-fn text(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
-}
-
-fn counting(calls: &Calls, first: &str) -> String {
-    let good = match calls.kind {
-        ObjectiveKind::Availability => "status_code <> 2".to_owned(),
-        ObjectiveKind::Latency { threshold_ns } => {
-            format!("status_code <> 2 AND duration_time_unix_nano <= {threshold_ns}")
-        }
-    };
-    let mut wanted = format!("service_name = {} AND kind IN (2, 5)", text(&calls.service));
-    if let Some(operation) = &calls.operation {
-        wanted.push_str(&format!(" AND name = {}", text(operation)));
-    }
-    if let Some(environment) = &calls.environment {
-        wanted.push_str(&format!(" AND coalesce(deployment_environment_name, '') = {}", text(environment)));
-    }
-    format!(
-        "SELECT {first}count(*) FILTER (WHERE {good}) AS good, count(*) FILTER (WHERE NOT ({good})) AS bad, count(*) AS total FROM spans WHERE {wanted}"
-    )
 }

@@ -12,7 +12,13 @@ const NOW: UnixNanos = UnixNanos(1_700_000_000 * SECOND);
 fn objective(weights: &[f64]) -> Objective {
     let member = |weight: &f64| Member {
         name: format!("m{weight}"),
-        calls: Calls { service: "s".into(), operation: None, environment: None, kind: ObjectiveKind::Availability },
+        calls: Calls {
+            service: "s".into(),
+            operation: None,
+            environment: None,
+            kind: ObjectiveKind::Availability,
+            journey: None,
+        },
         target: 0.9,
         weight: *weight,
     };

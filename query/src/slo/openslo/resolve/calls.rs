@@ -3,24 +3,32 @@
 use super::super::document::{Body, Kind, Metric, Sli};
 use super::super::fields::{Faults, Fields};
 use super::super::yaml::{At, Node, Text};
-use super::{Findings, Folder};
+use super::{Findings, Folder, journey};
 use crate::slo::{Calls, ObjectiveKind, length};
 
 /// The type of our metric sources.
 pub(super) const OURS: &str = "daytwo";
 
 /// The fields of a metric source's `spec`.
-const FIELDS: [&str; 5] = ["signal", "service", "operation", "environment", "threshold"];
+const FIELDS: [&str; 9] =
+    ["signal", "service", "operation", "environment", "threshold", "scope", "root", "steps", "critical"];
 
 /// What they say.
-struct Counted {
-    line: u64,
-    signal: Option<Text>,
-    service: Option<Text>,
-    operation: Option<Text>,
-    environment: Option<Text>,
-    threshold: Option<Text>,
+pub(super) struct Counted {
+    pub(super) line: u64,
+    pub(super) signal: Option<Text>,
+    pub(super) service: Option<Text>,
+    pub(super) operation: Option<Text>,
+    pub(super) environment: Option<Text>,
+    pub(super) threshold: Option<Text>,
+    pub(super) scope: Option<Text>,
+    pub(super) root: Option<Text>,
+    pub(super) steps: Option<Texts>,
+    pub(super) critical: Option<Texts>,
 }
+
+/// A list of texts and the line of each.
+pub(super) type Texts = At<Vec<Text>>;
 
 /// Whether the indicator says that it is for us, or for nobody: others are another program's business until an SLO refers to them.
 pub(super) fn is_ours(sli: &Sli) -> bool {
@@ -55,9 +63,17 @@ impl<'a> Folder<'a> {
         let good = ratio.good.as_ref().and_then(|metric| self.counted(metric, findings));
         let total = ratio.total.as_ref().and_then(|metric| self.counted(metric, findings));
         let (good, total) = (good?, total?);
-        let calls = joined(&good, &total, service, faults);
+        let is_journey = good.scope.is_some() || total.scope.is_some();
+        let calls = if is_journey {
+            journey::joined(&good, &total, faults)
+        } else {
+            journey::refuse(&good, &total, faults).and_then(|()| joined(&good, &total, service, faults))
+        };
         if let Some(signal) = total.signal.as_ref().or(total.threshold.as_ref()) {
             findings.notes.add(signal.line, "signal and threshold of total have no effect: it counts every call");
+        }
+        if let Some(list) = total.steps.as_ref().or(total.critical.as_ref()).filter(|_| is_journey) {
+            findings.notes.add(list.line, "steps and critical of total have no effect: it counts every journey");
         }
         calls.filter(|_| ratio.bad.is_none() && ratio.raw.is_none())
     }
@@ -77,6 +93,10 @@ impl<'a> Folder<'a> {
             operation: fields.text("operation"),
             environment: fields.text("environment"),
             threshold: fields.text("threshold"),
+            scope: fields.text("scope"),
+            root: fields.text("root"),
+            steps: fields.texts("steps"),
+            critical: fields.texts("critical"),
         };
         fields.end();
         is_readable(spec).then_some(counted)
@@ -102,8 +122,14 @@ impl<'a> Folder<'a> {
 /// A field that is no text, or that nobody knows, is a fault already.
 fn is_readable(spec: &At<Node>) -> bool {
     let Node::Map(entries) = &spec.value else { return false };
+    let is_text = |value: &At<Node>| matches!(value.value, Node::Text(_));
     let known = |(key, value): &(Text, At<Node>)| {
-        FIELDS.contains(&key.value.as_str()) && matches!(value.value, Node::Text(_) | Node::Null)
+        let is_list = ["steps", "critical"].contains(&key.value.as_str());
+        let fits = match &value.value {
+            Node::List(list) => is_list && list.iter().all(is_text),
+            _ => is_text(value) && !is_list,
+        };
+        FIELDS.contains(&key.value.as_str()) && (fits || value.value == Node::Null)
     };
     entries.iter().all(known)
 }
@@ -126,12 +152,13 @@ fn joined(good: &Counted, total: &Counted, slo_service: Option<&Text>, faults: &
         operation: operation.map(|text| text.value.as_str().into()),
         environment: environment.map(|text| text.value.as_str().into()),
         kind: kind?,
+        journey: None,
     };
     same.into_iter().all(|same| same).then_some(calls)
 }
 
 /// Good and total must count the same calls, else their ratio means nothing.
-fn same(what: &str, good: Option<&Text>, total: Option<&Text>, faults: &Faults) -> bool {
+pub(super) fn same(what: &str, good: Option<&Text>, total: Option<&Text>, faults: &Faults) -> bool {
     match (good, total) {
         (Some(good), Some(total)) if good.value != total.value => {
             let message = format!("{what} differs: good counts {}, total counts {}", good.value, total.value);
@@ -146,7 +173,7 @@ fn same(what: &str, good: Option<&Text>, total: Option<&Text>, faults: &Faults) 
     }
 }
 
-fn signal(good: &Counted, faults: &Faults) -> Option<ObjectiveKind> {
+pub(super) fn signal(good: &Counted, faults: &Faults) -> Option<ObjectiveKind> {
     let Some(signal) = &good.signal else {
         faults.add(good.line, "good needs signal: availability or latency");
         return None;
