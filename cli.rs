@@ -1,5 +1,6 @@
 //! What the commands do: wiring, configuration, and talking to a server that runs.
 
+mod backtest;
 mod client;
 mod config;
 mod demo;
@@ -23,6 +24,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
+pub(crate) use backtest::backtest;
 pub(crate) use demo::demo;
 pub(crate) use export::export;
 pub(crate) use failure::{Failure, Outcome, report};

@@ -39,6 +39,9 @@ enum Command {
     Query(QueryArgs),
     /// Ask a running server for the verdict on a release; the exit code is 0 for pass, 1 for fail, 2 for anything else.
     Verdict(VerdictArgs),
+    /// Try an objective or a gate with other numbers on stored history, at a running server.
+    #[command(subcommand)]
+    Backtest(BacktestAction),
     /// Show what a data folder holds: files by hour, log, what was set aside.
     Inspect(FolderArgs),
     /// Read every file of a data folder and compare it with the hash it was written with; the exit code is 0 when all is whole.
@@ -137,6 +140,85 @@ struct VerdictArgs {
     url: String,
 }
 
+#[derive(Debug, Subcommand)]
+enum BacktestAction {
+    /// Which alerts an objective would have fired, and what its budget would be, for each target and threshold.
+    Objective(ObjectiveTrialArgs),
+    /// When the gate would have said FAIL and PASS of the deployments whose traces are held.
+    Gate(GateTrialArgs),
+}
+
+/// Form of a back-test's answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum BacktestFormat {
+    /// Aligned columns.
+    Table,
+    /// The JSON of the HTTP API.
+    Json,
+}
+
+#[derive(Debug, Args)]
+struct ObjectiveTrialArgs {
+    /// `service.name` of whose calls.
+    #[arg(long)]
+    service: String,
+    /// Only this operation.
+    #[arg(long)]
+    operation: Option<String>,
+    /// Only this `deployment.environment.name`.
+    #[arg(long)]
+    env: Option<String>,
+    /// Promised share of good calls; several, as in 0.99,0.999, are each tried.
+    #[arg(long)]
+    target: String,
+    /// What a good call takes at most, in milliseconds; several are each tried. Without it a good call is one that did not fail.
+    #[arg(long)]
+    threshold_ms: Option<String>,
+    /// Rolling window of the budget, as in 28d.
+    #[arg(long, value_name = "TIME")]
+    window: Option<String>,
+    /// Start of the history, as in now-7d.
+    #[arg(long, value_name = "TIME")]
+    from: Option<String>,
+    /// End of the history.
+    #[arg(long, value_name = "TIME")]
+    to: Option<String>,
+    /// The running server to ask.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    url: String,
+    /// Form of the answer.
+    #[arg(long, value_enum, default_value_t = BacktestFormat::Table)]
+    format: BacktestFormat,
+}
+
+#[derive(Debug, Args)]
+struct GateTrialArgs {
+    /// False-alarm rate per deployment.
+    #[arg(long)]
+    alpha: Option<f64>,
+    /// A ratio of at most 1 + this is not material.
+    #[arg(long)]
+    material: Option<f64>,
+    /// PASS needs the ratio shown to be below 1 + this.
+    #[arg(long)]
+    margin: Option<f64>,
+    /// Excess below so many milliseconds is not material.
+    #[arg(long)]
+    floor_ms: Option<f64>,
+    /// Only this service.
+    #[arg(long)]
+    service: Option<String>,
+    /// Only this `deployment.environment.name`.
+    #[arg(long)]
+    env: Option<String>,
+    /// The running server to ask.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    url: String,
+    /// Form of the answer.
+    #[arg(long, value_enum, default_value_t = BacktestFormat::Table)]
+    format: BacktestFormat,
+}
+
 #[derive(Debug, Args)]
 struct FolderArgs {
     /// The data folder; no server may use it at the time.
@@ -193,6 +275,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => cli::demo(args),
         Command::Query(args) => cli::query(args),
         Command::Verdict(args) => cli::verdict(args),
+        Command::Backtest(action) => cli::backtest(action),
         Command::Inspect(args) => cli::inspect(args),
         Command::Verify(args) => cli::verify(args),
         Command::Repair(args) => cli::repair(args),

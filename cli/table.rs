@@ -16,6 +16,13 @@ pub(crate) fn render(answer: &Value) -> String {
     aligned(&lines) + &facts(answer, rows.len())
 }
 
+/// Rows under the names of their columns.
+pub(crate) fn rows(columns: &[&str], rows: &[Vec<Value>]) -> String {
+    let mut lines: Vec<Vec<String>> = vec![columns.iter().map(|name| (*name).to_owned()).collect()];
+    lines.extend(rows.iter().map(|row| row.iter().map(cell).collect()));
+    aligned(&lines)
+}
+
 fn facts(answer: &Value, rows: usize) -> String {
     let plural = if rows == 1 { "" } else { "s" };
     let mut facts = format!("({rows} row{plural}, {:.1} ms)\n", answer["elapsed_ms"].as_f64().unwrap_or(0.0));

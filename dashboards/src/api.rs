@@ -1,6 +1,7 @@
 //! `/api/v1` and the endpoints for machines beside it. One file per resource: its routes, handlers and DTOs.
 
 pub(crate) mod alerts;
+pub(crate) mod backtest;
 pub(crate) mod deployments;
 pub(crate) mod flags;
 pub(crate) mod gates;
@@ -30,6 +31,7 @@ pub(crate) fn routes() -> Router<AppState> {
         .merge(services::routes())
         .merge(slos::routes())
         .merge(deployments::routes())
+        .merge(backtest::routes())
         .merge(flags::routes())
         .merge(gates::routes())
         .merge(alerts::routes())

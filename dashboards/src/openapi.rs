@@ -26,6 +26,8 @@ use crate::state::AppState;
         api::deployments::deployment,
         api::deployments::verdict,
         api::deployments::declare::declare,
+        api::backtest::objective,
+        api::backtest::gate,
         api::flags::flags,
         api::flags::flag,
         api::gates::argo::argo,

@@ -4,6 +4,7 @@
 //! fold over spans and the time, so a rebuild from the store ends where the follower was.
 
 mod at_rest;
+mod backtest;
 mod config;
 mod flags;
 mod follow;
@@ -22,6 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use daytwo_storage::{Clock, Document, SpanBatch, UnixNanos};
 
 pub use at_rest::EngineAtRest;
+pub use backtest::{GateRule, GateSettings, GateTrial};
 pub use config::EngineConfig;
 use state::State;
 
@@ -124,13 +126,22 @@ pub struct Correlator {
     declared: Mutex<Option<Document>>,
     /// Where cells and budgets are kept.
     history: Mutex<Option<keep::History>>,
+    /// Held while a back-test is under way.
+    backtesting: Mutex<()>,
 }
 
 impl Correlator {
     /// An engine that has seen nothing.
     pub fn new(config: EngineConfig, clock: Arc<dyn Clock>) -> Arc<Self> {
         let state = Mutex::new(State::new(config.clone()));
-        Arc::new(Self { config, clock, state, declared: Mutex::new(None), history: Mutex::new(None) })
+        Arc::new(Self {
+            config,
+            clock,
+            state,
+            declared: Mutex::new(None),
+            history: Mutex::new(None),
+            backtesting: Mutex::new(()),
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

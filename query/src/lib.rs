@@ -51,7 +51,10 @@ pub use daytwo_storage::{
 
 pub use catalogue::Names;
 pub use config::QueryConfig;
-pub use correlator::{Correlator, Distribution, DistributionBin, EngineAtRest, EngineConfig, EngineStatus};
+pub use correlator::{
+    Correlator, Distribution, DistributionBin, EngineAtRest, EngineConfig, EngineStatus, GateRule, GateSettings,
+    GateTrial,
+};
 pub use deployment::{
     DECLARED_MAX, Declaration, DeclaredKind, Deployment, DeploymentFilter, DeploymentKind, Identity, Note, NoteKind,
     SharePoint, VersionNames,
@@ -67,3 +70,4 @@ pub use span_record::{SpanAttribute, SpanRecord};
 pub use sql::SqlAnswer;
 pub use tables::{EngineTable, EngineTables, NoEngineTables};
 pub use trace_answer::TraceAnswer;
+pub use verdict::GateOutcome;

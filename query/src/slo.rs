@@ -1,5 +1,6 @@
 //! Service-level objectives: OpenSLO files in, budgets and burn rates out.
 
+pub(crate) mod backtest;
 mod budget;
 mod burn;
 pub(crate) mod journey;
@@ -10,6 +11,7 @@ mod report;
 mod tally;
 mod window;
 
+pub use backtest::{Firing, ObjectiveOutcome, ObjectiveTrial};
 pub use budget::SloCounter;
 pub(crate) use budget::{Event, kept};
 pub use journey::{Journey, Step};

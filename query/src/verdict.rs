@@ -5,6 +5,7 @@
 //! and partition give the same record. ADR 0007 states the rule and its false-alarm rate.
 
 mod attribution;
+mod backtest;
 mod baseline;
 mod cohort;
 mod distribution;
@@ -27,6 +28,8 @@ mod tail_test;
 mod tests;
 mod words;
 
+pub use backtest::GateOutcome;
+pub(crate) use backtest::replay;
 pub use cohort::{CohortKey, Cohorts};
 pub use distribution::distribution;
 pub(crate) use ebh::{FALSE_DISCOVERIES, Family, hierarchical, ln_threshold};

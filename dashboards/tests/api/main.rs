@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "test code fails loudly")]
 
+mod backtest;
 mod deployments;
 mod errors;
 mod flags;

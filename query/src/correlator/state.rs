@@ -25,7 +25,7 @@ mod board;
 mod deployments;
 
 /// Environment, service, version and arrival: what tells deployments apart.
-type DeploymentKey = (Arc<str>, Arc<str>, Arc<str>, UnixNanos);
+pub(super) type DeploymentKey = (Arc<str>, Arc<str>, Arc<str>, UnixNanos);
 
 /// A deployment under judgement or judged.
 #[derive(Debug)]

@@ -172,6 +172,12 @@ impl SloCounter {
         self.change_bad_trace(&event, add);
     }
 
+    /// Adds the events of a slot that begins then, however wide it is: windows see it whole or not at all.
+    pub(crate) fn add_slot(&mut self, start: i64, events: Events) {
+        self.fine.entry(start).or_default().add(events);
+        self.coarse.entry(slot_start(UnixNanos(start), COARSE)).or_default().add(events);
+    }
+
     fn change_share(&mut self, event: &Event<'_>, add: bool) {
         let mut key = (Arc::clone(event.operation), Arc::clone(event.version));
         if !self.shares.contains_key(&key) && self.shares.len() >= SHARES_MAX {

@@ -91,7 +91,7 @@ pub(crate) type Trait = (Arc<str>, Arc<str>, Arc<str>);
 pub(crate) const PRESENT: &str = "";
 
 /// The traces of one deployment.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Cohorts {
     pub(crate) key: CohortKey,
     /// By journey.
@@ -129,6 +129,28 @@ impl Cohorts {
     /// Values left out because there were too many journeys and nodes.
     pub fn overflowed(&self) -> u64 {
         self.overflowed
+    }
+
+    /// What was known at an instant: the slots that began before it. Attributes of processes are not kept by time.
+    pub(crate) fn until(&self, at: UnixNanos) -> Self {
+        let mut part = Self::new(self.key.clone(), self.lookback, self.bake);
+        for (journey, nodes) in &self.series {
+            let known = nodes.iter().filter_map(|(node, slots)| {
+                let before = |cells: &BTreeMap<i64, NodeCell>| -> BTreeMap<i64, NodeCell> {
+                    cells.range(..at.0).map(|(slot, cell)| (*slot, cell.clone())).collect()
+                };
+                let slots = [before(&slots[BEFORE]), before(&slots[AFTER])];
+                slots.iter().any(|cells| !cells.is_empty()).then(|| (Arc::clone(node), slots))
+            });
+            let known: HashMap<Arc<NodeKey>, Slots> = known.collect();
+            if !known.is_empty() {
+                part.series_held = part.series_held.saturating_add(known.len());
+                part.series.insert(Arc::clone(journey), known);
+            }
+        }
+        part.traits = self.traits.clone();
+        part.drawn = self.drawn;
+        part
     }
 
     /// The cohort that a trace belongs to, if any: traces through both versions, or with both variants, belong to neither.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use super::{
-    Arc, Distribution, EngineStatus, Judged, KeptCounters, LastDeployment, SliCells, SloBoard, SloCounter, SloDetail,
-    State, Tracked, UnixNanos, Verdict, slo,
+    Arc, Cohorts, DeploymentFilter, DeploymentKey, Distribution, EngineStatus, Judged, KeptCounters, LastDeployment,
+    SliCells, SloBoard, SloCounter, SloDetail, State, Tracked, UnixNanos, Verdict, slo,
 };
 use crate::slo::{Member, Parsed, Selector, SloReport, View};
 
@@ -190,6 +190,21 @@ impl State {
         let tracked = self.objectives.iter().find(|tracked| tracked.objective.id == id)?;
         let (view, report) = self.slo_report(tracked, now);
         Some(slo::detail(&view, report))
+    }
+
+    /// Deployments whose traces are held and that have something to be compared with, newest first.
+    pub(in crate::correlator) fn judged_keys(&self, filter: &DeploymentFilter) -> Vec<DeploymentKey> {
+        let held =
+            self.judged.iter().filter(|(_, judged)| judged.cohorts.is_some() && judged.arrival.previous.is_some());
+        let mut keys: Vec<DeploymentKey> =
+            held.map(|(key, _)| key.clone()).filter(|key| filter.wants(&key.1, &key.0)).collect();
+        keys.sort_by(|left, right| right.3.cmp(&left.3).then_with(|| left.cmp(right)));
+        keys
+    }
+
+    /// A copy of a deployment's traces, while they are held.
+    pub(in crate::correlator) fn held_cohorts(&self, key: &DeploymentKey) -> Option<Cohorts> {
+        self.judged.get(key)?.cohorts.clone()
     }
 
     /// Feature flags, worst first.
