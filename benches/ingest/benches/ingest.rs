@@ -3,16 +3,8 @@
 
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::time::Duration;
 
-use daytwo_bench_ingest::{BenchError, Measured, Requests, Stage, measure, replay};
-
-/// The server's: what a stage costs depends on it, most of all prost's.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-/// Spans per request: what SDKs send by default, and what a collector in front of us sends.
-const BATCHES: [usize; 2] = [512, 8_192];
+use daytwo_bench_ingest::{BATCHES, BenchError, Measured, Requests, Stage, decoders, measure, replay};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
@@ -25,7 +17,7 @@ fn main() -> ExitCode {
     let printed = if asked("--replay") {
         print_replay(spans)
     } else if asked("--decode") {
-        print_decoders(spans, number("--runs", 21).max(1))
+        decoders::print(spans, number("--runs", 21))
     } else {
         print_tables(spans, number("--runs", 3).max(1))
     };
@@ -49,40 +41,6 @@ fn print_replay(spans: u64) -> Result<(), BenchError> {
         seconds / gib
     )
     .map_err(|source| BenchError::Io { action: "write to standard output", source })
-}
-
-/// Decoders in turns: whatever else the machine does meanwhile, both of a pair meet it.
-fn print_decoders(spans: u64, runs: u64) -> Result<(), BenchError> {
-    for batch in BATCHES {
-        let requests = Requests::of_corpus(spans, batch);
-        let mut pairs = Vec::new();
-        for _ in 0..runs {
-            let [theirs, ours] =
-                [measure(Stage::Prost, &requests)?, measure(Stage::Arrow, &requests)?].map(|one| per_million(&one));
-            pairs.push((theirs / ours, theirs, ours));
-        }
-        pairs.sort_by(|one, other| one.0.total_cmp(&other.0));
-        write_pairs(batch, &requests, &pairs)
-            .map_err(|source| BenchError::Io { action: "write to standard output", source })?;
-    }
-    Ok(())
-}
-
-fn write_pairs(batch: usize, requests: &Requests, pairs: &[(f64, f64, f64)]) -> io::Result<()> {
-    let [Some(least), Some(middle), Some(most)] = [pairs.first(), pairs.get(pairs.len() / 2), pairs.last()] else {
-        return Ok(());
-    };
-    writeln!(
-        io::stdout().lock(),
-        "{} spans in requests of {batch}, {} pairs: {:.2} x prost (median; {:.2} to {:.2}), {:.3} against {:.3} CPU s per million spans",
-        requests.spans,
-        pairs.len(),
-        middle.0,
-        least.0,
-        most.0,
-        middle.2,
-        middle.1,
-    )
 }
 
 fn print_tables(spans: u64, runs: u64) -> Result<(), BenchError> {
@@ -120,9 +78,9 @@ fn write_table(batch: usize, requests: &Requests, rows: &[(Stage, Measured)]) ->
         "stage", "CPU s/M spans", "spans/CPU s", "MiB/CPU s", "x prost", "x ceiling", "B/span"
     )?;
     let cost =
-        |stage: Stage| rows.iter().find(|(other, _)| *other == stage).map_or(f64::NAN, |row| per_million(&row.1));
+        |stage: Stage| rows.iter().find(|(other, _)| *other == stage).map_or(f64::NAN, |row| row.1.cpu_per_million());
     for (stage, measured) in rows {
-        let cpu = per_million(measured);
+        let cpu = measured.cpu_per_million();
         let mib = 1e6 / cpu * body / 1_048_576.0;
         writeln!(
             out,
@@ -134,26 +92,11 @@ fn write_table(batch: usize, requests: &Requests, rows: &[(Stage, Measured)]) ->
             per(measured.written_bytes, measured.spans),
         )?;
         if *stage == Stage::Store {
-            let wall = measured.spans_per(measured.wall);
+            let wall = per(measured.spans, 1) / measured.wall.as_secs_f64().max(1e-9);
             writeln!(out, "{:<48} {wall:>14.0} spans/s on the wall", "")?;
         }
     }
     Ok(())
-}
-
-/// CPU seconds per million spans.
-fn per_million(measured: &Measured) -> f64 {
-    1e6 / measured.spans_per(measured.cpu)
-}
-
-trait Rate {
-    fn spans_per(&self, time: Duration) -> f64;
-}
-
-impl Rate for Measured {
-    fn spans_per(&self, time: Duration) -> f64 {
-        per(self.spans, 1) / time.as_secs_f64().max(1e-9)
-    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of a bench stay far below 2^53")]

@@ -6,6 +6,7 @@
 //!
 //! CPU time rather than wall time, because it is what an operator pays and other work on the machine disturbs it least.
 
+pub mod decoders;
 mod replay;
 mod stage;
 mod store;
@@ -18,6 +19,9 @@ use daytwo_traffic::{Corpus, CorpusConfig, Model, ModelConfig, cpu};
 pub use replay::{Replayed, replay};
 pub use stage::{BenchError, RECEIVED, Stage, to_arrow};
 pub use store::frame;
+
+/// Spans per request: what SDKs send by default, and what a collector in front of us sends.
+pub const BATCHES: [usize; 2] = [512, 8_192];
 
 /// Requests to decode, and what they hold.
 #[derive(Debug)]
@@ -59,6 +63,14 @@ pub struct Measured {
     pub spans: u64,
     /// Bytes that the stage would leave on disk; 0 for stages that write nothing.
     pub written_bytes: u64,
+}
+
+impl Measured {
+    /// CPU seconds per million spans.
+    #[expect(clippy::cast_precision_loss, reason = "counts of a bench stay far below 2^53")]
+    pub fn cpu_per_million(&self) -> f64 {
+        self.cpu.as_secs_f64() * 1e6 / self.spans.max(1) as f64
+    }
 }
 
 /// Runs a stage once.
