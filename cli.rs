@@ -10,6 +10,7 @@ mod files;
 mod folder;
 mod inspect;
 mod log;
+mod memory;
 mod objectives;
 mod query;
 mod serve;
@@ -58,8 +59,12 @@ pub(crate) fn config_command(args: ConfigArgs) -> Outcome {
 /// The configuration that the flags ask for, with the environment over the file.
 fn load(source: &ConfigSource) -> Result<Config, Failure> {
     let data_dir = source.data_dir.as_ref().map(|dir| ("storage", "data_dir", dir.to_string_lossy().into_owned()));
-    let sources =
-        Sources { file: source.config.as_deref(), environment: environment(), flags: data_dir.into_iter().collect() };
+    let sources = Sources {
+        file: source.config.as_deref(),
+        environment: environment(),
+        flags: data_dir.into_iter().collect(),
+        memory: memory::limit(),
+    };
     config::load(&sources).map_err(Failure::Config)
 }
 

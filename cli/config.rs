@@ -4,6 +4,7 @@
 
 pub(crate) mod alerts;
 mod keys;
+mod memory;
 mod rules;
 mod sections;
 mod text;
@@ -65,6 +66,8 @@ pub(crate) struct Sources<'a> {
     pub(crate) environment: Vec<(String, String)>,
     /// Values of flags, by `(section, key)`.
     pub(crate) flags: Vec<(&'static str, &'static str, String)>,
+    /// Bytes of memory that the process may have, which budgets without a value of their own follow.
+    pub(crate) memory: Option<u64>,
 }
 
 /// The configuration in force.
@@ -85,7 +88,12 @@ pub(crate) fn load(sources: &Sources<'_>) -> Result<Config, Vec<Problem>> {
     if !problems.is_empty() {
         return Err(problems);
     }
-    let config = Config::deserialize(table).map_err(|error| vec![Problem::whole(error.message())])?;
+    let mut config = Config::deserialize(table.clone()).map_err(|error| vec![Problem::whole(error.message())])?;
+    if let Some(memory) = sources.memory {
+        memory::fit(&mut config, memory, |section, key| {
+            table.get(section).is_some_and(|section| section.get(key).is_some())
+        });
+    }
     let problems = rules::broken(&config);
     if problems.is_empty() { Ok(config) } else { Err(problems) }
 }

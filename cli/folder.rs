@@ -50,11 +50,11 @@ impl Folder {
     pub(crate) async fn open(args: &FolderArgs, limits: impl FnOnce(&mut QueryConfig)) -> Result<Self, Failure> {
         let store = store_to_read(args).await?;
         let (config, clock) = usual(args)?;
-        let mut settings = config.query.settings(&args.data_dir);
+        let mut settings = config.query_settings(&args.data_dir);
         settings.spill_dir = std::env::temp_dir().join(format!("daytwo-query-{}", std::process::id()));
         limits(&mut settings);
         let spill_dir = settings.spill_dir.clone();
-        let tables = EngineAtRest::new(config.engine.settings(), Arc::clone(&clock), store.snapshot());
+        let tables = EngineAtRest::new(config.engine_settings(), Arc::clone(&clock), store.snapshot());
         let engine = QueryEngine::new(settings, Arc::clone(&store), clock, tables)?;
         Ok(Self { store, engine, spill_dir })
     }

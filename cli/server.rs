@@ -91,13 +91,13 @@ impl Server {
         let surroundings = Surroundings { access, seed: rand::random(), ready: Arc::new(move || ready.get()) };
         let collector = Collector::bind(settings, surroundings, Arc::clone(&store), Arc::clone(&clock)).await?;
         let addresses = Addresses { grpc: collector.grpc_addr(), http: collector.http_addr(), web: web_addr };
-        let correlator = Correlator::new(config.engine.settings(), Arc::clone(&clock));
+        let correlator = Correlator::new(config.engine_settings(), Arc::clone(&clock));
         correlator.keep_declared_in(store.document(DECLARED_FILE, DECLARED_BYTES_MAX))?;
         let cells = store.document_folder(CELLS_FOLDER, CELLS_BYTES_MAX);
         correlator.keep_history_in(store.document(BUDGETS_FILE, BUDGETS_BYTES_MAX), cells)?;
         let alerts = alerts(config, &store, &clock)?;
         let queries = QueryEngine::new(
-            config.query.settings(&config.storage.data_dir),
+            config.query_settings(&config.storage.data_dir),
             Arc::clone(&store),
             Arc::clone(&clock),
             Arc::clone(&correlator) as Arc<dyn daytwo_query::EngineTables>,
@@ -120,6 +120,8 @@ impl Server {
         server.run_engine(objectives)?;
         server.state.readiness.set(true);
         let data_dir = server.state.identity.data_dir.as_str();
+        let [memory, requests, buffer] = facts::budgets(config);
+        info!(memory, requests, buffer, "budgets; those without a value of their own follow the memory there is");
         info!(web = %addresses.web, grpc = %addresses.grpc, http = %addresses.http, data_dir, "serving");
         Ok(server)
     }

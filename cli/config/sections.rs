@@ -23,6 +23,9 @@ pub(crate) struct Config {
     pub(crate) dashboards: DashboardsSection,
     pub(crate) alerts: AlertsSection,
     pub(crate) log: LogSection,
+    /// The memory there is, where it is so little that limits without a key follow it.
+    #[serde(skip)]
+    pub(super) memory: Option<u64>,
 }
 
 /// `[storage]`.

@@ -207,8 +207,8 @@ fn flags_win() {
     let file = NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "[storage]\ndata_dir = \"file\"\n").unwrap();
     let environment = vec![("DAYTWO__STORAGE__DATA_DIR".to_owned(), "environment".to_owned())];
-    let mut sources =
-        Sources { file: Some(file.path()), environment, flags: vec![("storage", "data_dir", "flag".to_owned())] };
+    let flags = vec![("storage", "data_dir", "flag".to_owned())];
+    let mut sources = Sources { file: Some(file.path()), environment, flags, memory: None };
     assert_eq!(load(&sources).unwrap().storage.data_dir, Path::new("flag"));
     sources.flags.clear();
     assert_eq!(load(&sources).unwrap().storage.data_dir, Path::new("environment"));

@@ -8,7 +8,8 @@ use daytwo_dashboards::{CONNECTIONS_MAX, Identity, IngestCounts, Probe, SpanCoun
 use daytwo_storage::UnixNanos;
 
 use super::Addresses;
-use crate::cli::config::Config;
+use crate::cli::config::{ByteSize, Config};
+use crate::cli::memory;
 
 /// What does not change while the server runs.
 pub(super) fn identity(config: &Config, addresses: &Addresses, started: UnixNanos) -> Identity {
@@ -25,8 +26,20 @@ pub(super) fn identity(config: &Config, addresses: &Addresses, started: UnixNano
     }
 }
 
+/// The memory that the process may have, in whole MiB.
+fn memory() -> Option<ByteSize> {
+    memory::limit().map(|bytes| ByteSize(bytes >> 20 << 20))
+}
+
+/// The memory there is, and the budgets of requests and of spans in memory.
+pub(super) fn budgets(config: &Config) -> [String; 3] {
+    let memory = memory().map_or_else(|| "unknown".to_owned(), |memory| memory.to_string());
+    [memory, config.collector.inflight_bytes_max.to_string(), config.storage.buffer_bytes_max.to_string()]
+}
+
 fn limits(config: &Config) -> BTreeMap<String, String> {
     let storage = &config.storage;
+    let memory = memory().map(|memory| ("memory", memory.to_string()));
     let limits = [
         ("storage.buffer_bytes_max", storage.buffer_bytes_max.to_string()),
         ("storage.flush_bytes", storage.flush_bytes.to_string()),
@@ -43,7 +56,7 @@ fn limits(config: &Config) -> BTreeMap<String, String> {
         ("query.text_bytes_max", "64KiB".to_owned()),
         ("dashboards.connections_max", format!("{CONNECTIONS_MAX} connections")),
     ];
-    limits.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    limits.into_iter().chain(memory).map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// The collector's counters as the board reads them.

@@ -1,12 +1,46 @@
-//! The byte budget of all requests in work: taken as a body comes in, before it is inflated, and given back once it is answered.
+//! The byte budget of all requests in work, and who may come in: decided by a request's header alone, before its body is read.
 //!
-//! A body that says how long it is must find room for all of it before it is read, and holds no more than what came: whoever
-//! announces much and sends nothing takes nothing from the others.
+//! A request that comes in has set aside what it will probably take, so that what was begun is finished and not refused half-way. The
+//! promise lasts as long as its body keeps coming; whoever announces much and sends nothing soon holds no more than what came.
 
+mod fullness;
+mod gate;
+mod pace;
+
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+use gate::{Gate, Wanted};
+
+/// Why a request does not come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// The byte budget is taken.
+    Budget,
+    /// The store's buffer is nearly full.
+    Store,
+    /// Its address has its share already.
+    Share,
+}
+
+/// A request that does not come in, and when to try again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Denied {
+    pub(crate) reason: Reason,
+    pub(crate) pause: Duration,
+}
+
+/// Bytes in the store's buffer, and the most there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Buffered {
+    pub(crate) bytes: u64,
+    pub(crate) bytes_max: u64,
+}
 
 /// The budget.
 #[derive(Debug)]
@@ -14,16 +48,30 @@ pub(crate) struct Admission {
     bytes: Arc<Semaphore>,
     bytes_max: usize,
     wait: Duration,
+    gate: Gate,
 }
 
 impl Admission {
-    pub(crate) fn new(bytes_max: usize, wait: Duration) -> Self {
-        Self { bytes: Arc::new(Semaphore::new(bytes_max.min(Semaphore::MAX_PERMITS))), bytes_max, wait }
+    /// `seed` spreads the pauses that clients are told.
+    pub(crate) fn new(bytes_max: usize, wait: Duration, seed: u64) -> Self {
+        let bytes_max = bytes_max.min(Semaphore::MAX_PERMITS);
+        let gate = Gate::new(bytes_max, seed, Instant::now());
+        Self { bytes: Arc::new(Semaphore::new(bytes_max)), bytes_max, wait, gate }
     }
 
-    /// An empty share, to be grown.
-    pub(crate) fn share(self: &Arc<Self>) -> Share {
-        Share { admission: Arc::clone(self), permit: None, unused: 0 }
+    /// Lets a request of `peer` in that will probably take `cost` bytes, or tells when it should try again. Never waits.
+    pub(crate) fn enter(self: &Arc<Self>, peer: IpAddr, cost: usize, buffered: Buffered) -> Result<Share, Denied> {
+        let cost = cost.min(self.bytes_max);
+        let wanted = Wanted { peer, cost, taken: self.inflight_bytes(), buffered };
+        let (permit, held) = self.gate.enter(wanted, Instant::now(), || self.take(cost))?;
+        let mut share = Share { admission: Arc::clone(self), held, permit: None, unused: 0, served: false };
+        share.add(permit, cost);
+        Ok(share)
+    }
+
+    /// Takes bytes if they are there.
+    fn take(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.bytes).try_acquire_many_owned(u32::try_from(bytes).ok()?).ok()
     }
 
     async fn acquire(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
@@ -42,18 +90,15 @@ impl Admission {
 #[derive(Debug)]
 pub(crate) struct Share {
     admission: Arc<Admission>,
+    /// What its address holds in all.
+    held: Arc<AtomicUsize>,
     permit: Option<OwnedSemaphorePermit>,
     /// Taken ahead and not spent yet.
     unused: usize,
+    served: bool,
 }
 
 impl Share {
-    /// Whether there is room for `bytes` more, after waiting for others to finish if need be. Takes nothing.
-    pub(crate) async fn finds_room(&self, bytes: usize) -> bool {
-        let missing = bytes.saturating_sub(self.unused);
-        missing == 0 || self.admission.acquire(missing).await.is_some()
-    }
-
     /// Takes `bytes` ahead of their use, waiting for others to finish if need be; false when the wait was in vain.
     pub(crate) async fn prepare(&mut self, bytes: usize) -> bool {
         let missing = bytes.saturating_sub(self.unused);
@@ -65,6 +110,13 @@ impl Share {
         true
     }
 
+    /// Has `bytes` ahead and no more, waiting for others to finish if need be; false when the wait was in vain.
+    pub(crate) async fn set_aside(&mut self, bytes: usize) -> bool {
+        let bytes = bytes.min(self.most());
+        self.give_back(self.unused.saturating_sub(bytes));
+        self.prepare(bytes).await
+    }
+
     /// Spends `bytes`, waiting for others to finish if need be; false when the wait was in vain.
     pub(crate) async fn spend(&mut self, bytes: usize) -> bool {
         self.try_spend(bytes) || self.prepare(bytes).await && self.try_spend(bytes)
@@ -72,26 +124,51 @@ impl Share {
 
     /// Spends `bytes` without waiting.
     pub(crate) fn try_spend(&mut self, bytes: usize) -> bool {
-        let missing = bytes.saturating_sub(self.unused);
-        let Ok(permits) = u32::try_from(missing) else { return false };
-        if permits > 0 {
-            match Arc::clone(&self.admission.bytes).try_acquire_many_owned(permits) {
-                Ok(permit) => self.add(permit, missing),
-                Err(_) => return false,
-            }
+        if !self.take_now(bytes) {
+            return false;
         }
         self.unused = self.unused.saturating_sub(bytes);
         true
     }
 
+    /// Gives back what was taken ahead and is not spent.
+    pub(crate) fn give_back_unused(&mut self) {
+        self.give_back(self.unused);
+    }
+
+    fn give_back(&mut self, bytes: usize) {
+        self.unused = self.unused.saturating_sub(bytes);
+        self.held.fetch_sub(bytes, Ordering::Relaxed);
+        drop(self.permit.as_mut().and_then(|permit| permit.split(bytes)));
+    }
+
     /// What it could still spend if there were no other request: more can never be had.
     pub(crate) fn most(&self) -> usize {
-        let taken = self.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        self.admission.bytes_max.saturating_sub(taken.saturating_sub(self.unused))
+        self.admission.bytes_max.saturating_sub(self.taken().saturating_sub(self.unused))
+    }
+
+    /// The request is done; what it took tells how fast requests are served.
+    pub(crate) fn finish(mut self) {
+        self.served = true;
+    }
+
+    fn taken(&self) -> usize {
+        self.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits)
+    }
+
+    /// Has `bytes` ahead, without waiting.
+    fn take_now(&mut self, bytes: usize) -> bool {
+        let missing = bytes.saturating_sub(self.unused);
+        if missing > 0 {
+            let Some(permit) = self.admission.take(missing) else { return false };
+            self.add(permit, missing);
+        }
+        true
     }
 
     fn add(&mut self, permit: OwnedSemaphorePermit, bytes: usize) {
         self.unused = self.unused.saturating_add(bytes);
+        self.held.fetch_add(bytes, Ordering::Relaxed);
         match &mut self.permit {
             Some(held) => held.merge(permit),
             None => self.permit = Some(permit),
@@ -99,27 +176,13 @@ impl Share {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Scenario: one request holds most of the budget; another asks for more than is left, then the first ends.
-    /// Guarantees: the second is refused while it must, admitted after, and all bytes come back.
-    #[tokio::test]
-    async fn budget_is_exact() {
-        let admission = Arc::new(Admission::new(100, Duration::from_millis(100)));
-        let (mut first, mut second) = (admission.share(), admission.share());
-        assert!(first.prepare(60).await && first.prepare(80).await && first.try_spend(80));
-        assert_eq!(admission.inflight_bytes(), 80);
-        assert!(!second.finds_room(21).await && !second.prepare(21).await && !second.try_spend(21));
-        assert_eq!((first.most(), second.most()), (20, 100));
-        assert!(second.finds_room(20).await);
-        assert_eq!(admission.inflight_bytes(), 80, "looking takes nothing");
-        assert!(second.try_spend(20) && !second.spend(1).await);
-        drop(first);
-        assert!(second.spend(50).await && second.prepare(30).await);
-        assert_eq!(admission.inflight_bytes(), 100);
-        drop(second);
-        assert_eq!(admission.inflight_bytes(), 0);
+impl Drop for Share {
+    fn drop(&mut self) {
+        let taken = self.taken();
+        self.held.fetch_sub(taken, Ordering::Relaxed);
+        self.admission.gate.leave(self.served.then_some(taken), Instant::now());
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ pub(crate) mod export;
 pub(crate) mod grpc;
 pub(crate) mod http;
 pub(crate) mod inflate;
-mod status;
+pub(crate) mod status;
 
 use std::convert::Infallible;
 

@@ -1,11 +1,13 @@
 //! Listeners and connections: accept, shake hands by TLS, serve HTTP/1.1 or HTTP/2, close silent connections and retire old ones,
 //! drain at shutdown.
 
+mod caller;
 mod quiet;
 
 use std::convert::Infallible;
 use std::error::Error;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,12 +27,15 @@ use tracing::{debug, warn};
 use crate::CollectorConfig;
 use crate::otlp::export::Ingest;
 use crate::otlp::{Reply, grpc, http as otlp_http};
+pub(crate) use caller::Caller;
 use quiet::{Activity, Watched};
 
-/// HTTP/2 flow-control window of a stream: a typical batch in one go.
-const STREAM_WINDOW_BYTES: u32 = 1 << 20;
-/// The same of a connection: two streams at full speed; more only share it.
+/// HTTP/2 flow-control window of a stream: a typical batch in three goes. It is also what a refused request may have sent before it knows.
+const STREAM_WINDOW_BYTES: u32 = 128 << 10;
+/// The same of a connection: sixteen streams at full speed; more only share it.
 const CONNECTION_WINDOW_BYTES: u32 = 2 << 20;
+/// Room to read HTTP/1 into.
+const HTTP1_BUFFER_BYTES: usize = 64 << 10;
 /// Streams at once on a connection.
 const STREAMS_MAX: u32 = 256;
 /// Largest block of request headers.
@@ -57,8 +62,8 @@ pub(crate) async fn serve(
     let connections = TaskTracker::new();
     let mut accepted = 0_u64;
     loop {
-        let stream = tokio::select! {
-            stream = accept(&listener) => stream,
+        let (stream, peer) = tokio::select! {
+            accepted = accept(&listener) => accepted,
             () = shutdown.cancelled() => break,
         };
         let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
@@ -69,7 +74,7 @@ pub(crate) async fn serve(
         // Spread over a fifth of the age, so that connections opened together do not all come back together.
         let age = ingest.config().connection_age_max;
         let age = age.saturating_add(age / 100 * u32::try_from(accepted % 20).unwrap_or(0));
-        let terms = Terms { protocol, ingest: Arc::clone(&ingest), shutdown: shutdown.clone(), age };
+        let terms = Terms { protocol, peer, ingest: Arc::clone(&ingest), shutdown: shutdown.clone(), age };
         let kill = kill.clone();
         connections.spawn(async move {
             tokio::select! {
@@ -88,10 +93,10 @@ pub(crate) async fn serve(
     connections.wait().await;
 }
 
-async fn accept(listener: &TcpListener) -> TcpStream {
+async fn accept(listener: &TcpListener) -> (TcpStream, IpAddr) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return stream,
+            Ok((stream, peer)) => return (stream, peer.ip()),
             Err(error) => {
                 warn!(error = &error as &dyn Error, "cannot accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -103,6 +108,7 @@ async fn accept(listener: &TcpListener) -> TcpStream {
 /// Under what a connection is served.
 struct Terms {
     protocol: Protocol,
+    peer: IpAddr,
     ingest: Arc<Ingest>,
     shutdown: CancellationToken,
     age: Duration,
@@ -139,13 +145,14 @@ impl Terms {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let Self { protocol, ingest, shutdown, age } = self;
+        let Self { protocol, peer, ingest, shutdown, age } = self;
         let (config, telemetry) = (ingest.config(), ingest.telemetry());
         let activity = Activity::default();
+        let caller = Arc::new(Caller::new(peer));
         let service = service_fn(|request: Request<Incoming>| {
-            let (ingest, in_work) = (Arc::clone(&ingest), activity.request());
+            let (ingest, caller, in_work) = (Arc::clone(&ingest), Arc::clone(&caller), activity.request());
             async move {
-                let reply = answer(protocol, ingest, request).await;
+                let reply = answer(protocol, ingest, &caller, request).await;
                 drop(in_work);
                 Ok::<Reply, Infallible>(reply)
             }
@@ -178,17 +185,17 @@ async fn first_byte(stream: &TcpStream) -> io::Result<()> {
     }
 }
 
-async fn answer(protocol: Protocol, ingest: Arc<Ingest>, request: Request<Incoming>) -> Reply {
+async fn answer(protocol: Protocol, ingest: Arc<Ingest>, caller: &Caller, request: Request<Incoming>) -> Reply {
     match protocol {
-        Protocol::Grpc => grpc::serve(ingest, request).await,
-        Protocol::Http => otlp_http::serve(ingest, request).await,
+        Protocol::Grpc => grpc::serve(ingest, caller, request).await,
+        Protocol::Http => otlp_http::serve(ingest, caller, request).await,
     }
 }
 
 fn builder(protocol: Protocol, config: &CollectorConfig) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     // Hyper takes the pause between two requests for a slow head. Both are silence here, which is counted.
-    builder.http1().header_read_timeout(None);
+    builder.http1().header_read_timeout(None).max_buf_size(HTTP1_BUFFER_BYTES);
     builder
         .http2()
         .timer(TokioTimer::new())

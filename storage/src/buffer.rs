@@ -71,6 +71,8 @@ struct State {
     past: VecDeque<Weak<Generation>>,
     holes: Vec<String>,
     tails: Vec<mpsc::Sender<SpanBatch>>,
+    /// Bytes of all batches up to each of the latest, those that a tail may still hold; the last one's at the end.
+    inserted: VecDeque<u64>,
     spans: u64,
     last_seq: u64,
     closed: bool,
@@ -123,6 +125,15 @@ impl Buffer {
         self.reserved.load(Ordering::Relaxed)
     }
 
+    /// Bytes of batches that are held here, or by a tail that is behind; both hold the latest.
+    pub(crate) fn held_bytes(&self) -> u64 {
+        let state = self.state();
+        let behind = state.tails.iter().map(|tail| tail.max_capacity().saturating_sub(tail.capacity())).max();
+        let all = state.inserted.back().copied().unwrap_or(0);
+        let before = state.inserted.iter().rev().nth(behind.unwrap_or(0)).copied();
+        self.bytes().max(all.saturating_sub(before.unwrap_or(0)))
+    }
+
     /// The most bytes that may.
     pub(crate) fn limit_bytes(&self) -> u64 {
         self.limit_bytes
@@ -150,6 +161,7 @@ impl Buffer {
                 continue;
             }
             state.spans = state.spans.saturating_add(buffered.batch.len() as u64);
+            state.count_inserted(buffered.bytes);
             // A reader that is full or gone is cut off: it must not slow ingestion.
             state.tails.retain(|tail| tail.try_send(buffered.batch.clone()).is_ok());
             state.batches.push_back(buffered);
@@ -264,6 +276,15 @@ impl State {
         self.past.push_back(Arc::downgrade(&past));
         drop(past);
         self.past.retain(|past| past.strong_count() > 0);
+    }
+
+    fn count_inserted(&mut self, bytes: u64) {
+        let longest = self.tails.iter().map(mpsc::Sender::max_capacity).max().unwrap_or(0);
+        let all = self.inserted.back().copied().unwrap_or(0);
+        self.inserted.push_back(all.saturating_add(bytes));
+        while self.inserted.len() > longest.saturating_add(1) {
+            self.inserted.pop_front();
+        }
     }
 
     fn add_tail(&mut self, capacity: usize) -> mpsc::Receiver<SpanBatch> {

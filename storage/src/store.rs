@@ -216,6 +216,12 @@ impl Store {
         Pressure::Ready
     }
 
+    /// Bytes of decoded spans in memory or on their way there, those that a reader of the tail is behind with included, and the most
+    /// there may be.
+    pub fn buffered_bytes(&self) -> (u64, u64) {
+        (self.shared.buffer.held_bytes(), self.shared.buffer.limit_bytes())
+    }
+
     /// One consistent view of everything accepted so far.
     pub fn snapshot(&self) -> Snapshot {
         self.shared.snapshot(None).0

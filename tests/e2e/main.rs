@@ -15,6 +15,7 @@ mod flags;
 mod harness;
 mod ingest;
 mod layout;
+mod memory;
 mod object;
 mod older_versions;
 mod readers;

@@ -19,6 +19,7 @@ use super::*;
 use crate::AccessConfig;
 use crate::SpanCounts;
 use crate::access::testing::TestFiles;
+use crate::admission::Buffered;
 use crate::otlp::export::Appending;
 
 mod client;
@@ -36,6 +37,7 @@ enum Mood {
     #[default]
     Ready,
     Busy,
+    Brimful,
     Full,
     DiskFull,
     Broken,
@@ -69,10 +71,15 @@ impl Sink for Shelf {
         if self.mood() == Mood::Busy { Pressure::Busy { reason: "flushing".into() } } else { Pressure::Ready }
     }
 
+    fn buffered(&self) -> Buffered {
+        let bytes_max = 1 << 30;
+        Buffered { bytes: if self.mood() == Mood::Brimful { bytes_max / 10 * 9 } else { 0 }, bytes_max }
+    }
+
     fn append(&self, frame: Frame, batch: SpanBatch) -> Appending<'_> {
         Box::pin(async move {
             match self.mood() {
-                Mood::Ready | Mood::Busy => {
+                Mood::Ready | Mood::Busy | Mood::Brimful => {
                     let mut kept = self.kept.lock().unwrap();
                     let duplicate = kept.iter().any(|(earlier, _)| earlier.request_hash == frame.request_hash);
                     if !duplicate {

@@ -16,6 +16,13 @@ const AHEAD_BYTES: usize = 512 << 10;
 /// How long the rest of a refused body is read and thrown away, so that the client gets to read its answer.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// A body that pauses for so long, or that comes more slowly than `PROMISED_RATE` after its first second, loses what was set aside
+/// for the rest of it.
+const PROMISED_PAUSE: Duration = Duration::from_millis(250);
+const PROMISED_SECOND: Duration = Duration::from_secs(1);
+/// 8 MiB a second.
+const PROMISED_RATE: usize = 8 << 20;
+
 /// Limits of reading one body.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BodyLimits {
@@ -81,6 +88,7 @@ impl Collected {
 #[derive(Debug)]
 struct Pace {
     limits: BodyLimits,
+    began: Instant,
     end: Instant,
     stretch_end: Instant,
     /// Bytes that the stretch still wants.
@@ -89,7 +97,7 @@ struct Pace {
 
 impl Pace {
     fn begin(limits: BodyLimits, now: Instant) -> Self {
-        let mut pace = Self { limits, end: later(now, limits.time_max), stretch_end: now, wanted: 0 };
+        let mut pace = Self { limits, began: now, end: later(now, limits.time_max), stretch_end: now, wanted: 0 };
         pace.begin_stretch(now);
         pace
     }
@@ -97,6 +105,13 @@ impl Pace {
     fn begin_stretch(&mut self, now: Instant) {
         self.stretch_end = later(now, self.limits.stretch);
         self.wanted = self.limits.stretch_bytes_min;
+    }
+
+    /// Until when the next piece has to come if the promise is to stand; `expected` bytes are announced.
+    fn promised(&self, expected: usize, now: Instant) -> Instant {
+        let millis = u64::try_from(expected / (PROMISED_RATE / 1000)).unwrap_or(u64::MAX);
+        let whole = later(self.began, PROMISED_SECOND.saturating_add(Duration::from_millis(millis)));
+        later(now, PROMISED_PAUSE).min(whole)
     }
 
     /// Until when the next piece has to come.
@@ -117,13 +132,14 @@ fn later(now: Instant, by: Duration) -> Instant {
     now.checked_add(by).unwrap_or(now)
 }
 
-/// Reads `body` to its end. `length_of` tells its whole length as soon as the pieces so far show it; there must be room in the
-/// budget for all of it then, and what is taken is what comes.
+/// Reads `body` to its end. `length_of` tells its whole length as soon as the pieces so far show it, and `cost_of` what a body of that
+/// length will take in all; so much is set aside then, for as long as the body keeps coming. A body that falls behind takes what comes.
 pub(crate) async fn read<B>(
     body: &mut B,
     limits: BodyLimits,
     share: &mut Share,
     length_of: impl Fn(&Collected) -> Result<Option<usize>, Refusal>,
+    cost_of: impl Fn(usize) -> usize,
 ) -> Result<Bytes, Refusal>
 where
     B: Body<Data = Bytes> + Unpin,
@@ -132,18 +148,29 @@ where
     let too_large = Refusal::TooLarge { bytes_max: limits.bytes_max };
     let mut pace = Pace::begin(limits, Instant::now());
     let mut collected = Collected::default();
-    let mut expected = 0;
+    let (mut expected, mut promised) = (0, true);
     loop {
         if expected == 0 {
             expected = length_of(&collected)?.unwrap_or(0);
             if expected > limits.bytes_max {
                 return Err(too_large);
             }
-            if !share.finds_room(expected.saturating_sub(collected.len())).await {
+            let cost = cost_of(expected).saturating_sub(collected.len());
+            if expected > 0 && promised && !share.set_aside(cost).await {
                 return Err(Refusal::no_room());
             }
         }
-        let Some(piece) = next_piece(body, pace.deadline()).await? else { break };
+        let until = promised.then(|| pace.promised(expected, Instant::now()));
+        let piece = match until.filter(|until| *until < pace.deadline()) {
+            Some(until) => timeout_at(until, next_piece(body, pace.deadline())).await,
+            None => Ok(next_piece(body, pace.deadline()).await),
+        };
+        let Ok(piece) = piece else {
+            share.give_back_unused();
+            promised = false;
+            continue;
+        };
+        let Some(piece) = piece? else { break };
         pace.came(piece.len(), Instant::now());
         if collected.len().saturating_add(piece.len()) > limits.bytes_max {
             return Err(too_large);
@@ -163,7 +190,7 @@ where
 {
     loop {
         let Ok(frame) = timeout_at(deadline, body.frame()).await else {
-            return Err(Refusal::Shed(Shed::SlowBody, "the body came too slowly; send it again".to_owned()));
+            return Err(Refusal::Shed(Shed::SlowBody, "the body came too slowly; send it again".into()));
         };
         match frame {
             None => return Ok(None),
@@ -171,7 +198,9 @@ where
                 Ok(piece) if !piece.is_empty() => return Ok(Some(piece)),
                 Ok(_) | Err(_) => {}
             },
-            Some(Err(error)) => return Err(Refusal::Shed(Shed::SlowBody, format!("the body broke off: {error}"))),
+            Some(Err(error)) => {
+                return Err(Refusal::Shed(Shed::SlowBody, format!("the body broke off: {error}").into()));
+            }
         }
     }
 }

@@ -1,8 +1,10 @@
 //! [`Ingest`]: what happens to a request between its last byte and its answer, whichever transport brought it.
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,7 +26,7 @@ use super::status::{Refusal, Shed};
 use crate::CollectorConfig;
 use crate::Surroundings;
 use crate::access::Access;
-use crate::admission::{Admission, Share};
+use crate::admission::{Admission, Buffered, Share};
 use crate::telemetry::{IngestTelemetry, Transport};
 
 /// Bodies up to this size are decoded where they were read: about 200 µs, less than a change of thread is worth.
@@ -39,10 +41,19 @@ const INLINE_COMPRESSED_BYTES_MAX: usize = 16 << 10;
 const EXPANSION_MAX: usize = 8;
 const EXPANSION_FREE_BYTES: usize = 16 << 20;
 
+/// How much more a compressed body usually holds.
+const INFLATES_BY: usize = 8;
+
+/// Taken for the length of a body that does not say it, until something is known of those that came.
+const FIRST_LENGTH: usize = 64 << 10;
+
 /// Where accepted spans go. The store, or a stand-in for tests of what a busy or failing store leads to.
 pub(crate) trait Sink: Send + Sync {
     /// How close it is to its limits.
     fn pressure(&self) -> Pressure;
+
+    /// How full its buffer is.
+    fn buffered(&self) -> Buffered;
 
     /// Makes a request durable.
     fn append(&self, frame: Frame, batch: SpanBatch) -> Appending<'_>;
@@ -54,6 +65,11 @@ pub(crate) type Appending<'s> = Pin<Box<dyn Future<Output = Result<Committed, St
 impl Sink for Store {
     fn pressure(&self) -> Pressure {
         Self::pressure(self)
+    }
+
+    fn buffered(&self) -> Buffered {
+        let (bytes, bytes_max) = self.buffered_bytes();
+        Buffered { bytes, bytes_max }
     }
 
     fn append(&self, frame: Frame, batch: SpanBatch) -> Appending<'_> {
@@ -98,6 +114,8 @@ pub(crate) struct Ingest {
     ready: Arc<dyn Fn() -> bool + Send + Sync>,
     limits: Limits,
     admission: Arc<Admission>,
+    /// About the length of the latest bodies.
+    usual_length: AtomicUsize,
     telemetry: Arc<IngestTelemetry>,
     /// One permit per core: decoding is pure computation.
     decoders: Semaphore,
@@ -115,7 +133,7 @@ impl Ingest {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let Surroundings { access, seed, ready } = surroundings;
-        let admission = Arc::new(Admission::new(config.inflight_bytes_max, config.admission_wait));
+        let admission = Arc::new(Admission::new(config.inflight_bytes_max, config.admission_wait, seed));
         let telemetry = Arc::new(IngestTelemetry::new(Arc::clone(&admission), config.inflight_bytes_max));
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self {
@@ -126,6 +144,7 @@ impl Ingest {
             ready,
             limits: Limits { key_seed: seed, ..Limits::default() },
             admission,
+            usual_length: AtomicUsize::new(FIRST_LENGTH),
             telemetry,
             decoders: Semaphore::new(cores),
             tasks: TaskTracker::new(),
@@ -174,12 +193,35 @@ impl Ingest {
         if self.access.admits(headers) { Ok(()) } else { Err(Refusal::Unauthenticated) }
     }
 
-    /// Whether a request may come in at all, before its body is read; an empty share of the budget if so.
-    pub(crate) fn admit(&self) -> Result<Share, Refusal> {
-        match self.sink.pressure() {
-            Pressure::Ready => Ok(self.admission.share()),
-            Pressure::Busy { reason } => Err(Refusal::Shed(Shed::StoreBusy, reason)),
+    /// Whether a request of `peer` may come in, before its body is read; what it will probably take is set aside then. `length` is that
+    /// of its body, where its header tells.
+    pub(crate) fn admit(&self, peer: IpAddr, length: Option<usize>, compressed: bool) -> Result<Share, Refusal> {
+        let bytes_max = self.config.request_bytes_max;
+        if length.is_some_and(|length| length > bytes_max) {
+            return Err(Refusal::TooLarge { bytes_max });
         }
+        let length = length.unwrap_or_else(|| self.usual_length.load(Ordering::Relaxed).min(bytes_max));
+        let cost = self.likely_cost(length, compressed);
+        let share = self.admission.enter(peer, cost, self.sink.buffered()).map_err(Refusal::Denied)?;
+        match self.sink.pressure() {
+            Pressure::Ready => Ok(share),
+            Pressure::Busy { reason } => Err(Refusal::Shed(Shed::StoreBusy, reason.into())),
+        }
+    }
+
+    /// What a request with a body of that length will probably take until it is answered.
+    pub(crate) fn likely_cost(&self, length: usize, compressed: bool) -> usize {
+        if !compressed {
+            return length.saturating_add(likely_columns(length));
+        }
+        let body = length.saturating_mul(INFLATES_BY).min(self.config.request_bytes_max);
+        length.saturating_add(body).saturating_add(likely_columns(body))
+    }
+
+    /// Learns from the length of a body that came.
+    fn learn_length(&self, length: usize) {
+        let usual = self.usual_length.load(Ordering::Relaxed);
+        self.usual_length.store(usual.saturating_sub(usual / 8).saturating_add(length / 8), Ordering::Relaxed);
     }
 
     /// Counts a refusal under its name.
@@ -248,13 +290,14 @@ impl Ingest {
             done = work => done.unwrap_or_else(|panic| Err(contained(&panic))),
             () = self.deadline.cancelled() => Err(Refusal::Shed(
                 Shed::ShuttingDown,
-                "the server is stopping; the request may have been stored, and sending it again does no harm".to_owned(),
+                "the server is stopping; the request may have been stored, and sending it again does no harm".into(),
             )),
         }
     }
 
     async fn run(self: Arc<Self>, request: Request) -> Result<Answer, Refusal> {
         let received = self.clock.now();
+        self.learn_length(request.payload.len());
         let (Request { transport, payload, format, compression, share }, request_hash, decoded) =
             self.decode(request, received).await?;
         let Decoded { batch, received: spans, rejected, reasons } = decoded;
@@ -263,14 +306,18 @@ impl Ingest {
         if !batch.is_empty() {
             let frame = Frame { payload, format, compression, request_hash, received, rejected };
             let committed = self.sink.append(frame, batch).await.map_err(|error| {
-                warn!(error = &error as &dyn std::error::Error, spans = stored, "request not stored");
+                match &error {
+                    // That many requests are told to come back is told by their count.
+                    StorageError::Full { .. } => debug!(%error, spans = stored, "request not stored"),
+                    _ => warn!(error = &error as &dyn std::error::Error, spans = stored, "request not stored"),
+                }
                 Refusal::from(&error)
             })?;
             duplicate = committed.duplicate;
             let elapsed = self.clock.now().0.saturating_sub(received.0);
             self.telemetry.count_fresh(Duration::from_nanos(u64::try_from(elapsed).unwrap_or(0)));
         }
-        drop(share);
+        share.finish();
         self.telemetry.count_spans(transport, stored, duplicate, &reasons);
         Ok(answer(spans, &reasons))
     }
@@ -325,7 +372,7 @@ impl Ingest {
         if request.compression == PayloadCompression::None {
             return (0, length);
         }
-        let likely = length.saturating_mul(8).max(64 << 10).min(self.config.request_bytes_max);
+        let likely = length.saturating_mul(INFLATES_BY).max(64 << 10).min(self.config.request_bytes_max);
         (likely, likely)
     }
 
@@ -349,6 +396,7 @@ impl Ingest {
         let room = Room { bytes_max: bytes_max.min(share.most()), take: &mut |bytes| share.try_spend(bytes) };
         let decoded = decode::within(body, request.format, received, &self.limits, room)?;
         let hash = xxh3_128(body);
+        share.give_back_unused();
         Ok((request, hash, decoded))
     }
 }
@@ -376,7 +424,7 @@ fn likely_columns(body: usize) -> usize {
 
 fn contained(panic: &tokio::task::JoinError) -> Refusal {
     error!(error = panic as &dyn std::error::Error, "a bug was contained while handling a request");
-    Refusal::Shed(Shed::Panic, "the server failed on this request; send it again".to_owned())
+    Refusal::Shed(Shed::Panic, "the server failed on this request; send it again".into())
 }
 
 fn answer(spans: u32, reasons: &Rejections) -> Answer {

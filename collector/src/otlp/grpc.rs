@@ -23,6 +23,7 @@ use super::Reply;
 use super::body::{Collected, drain, read};
 use super::export::{Answer, Ingest, Request, Signal};
 use super::status::{Refusal, Shed};
+use crate::server::Caller;
 use crate::telemetry::Transport;
 
 const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
@@ -43,7 +44,7 @@ const SERVING: &[u8] = &[0x08, 0x01];
 const NOT_SERVING: &[u8] = &[0x08, 0x02];
 
 /// Answers one request.
-pub(crate) async fn serve<B>(ingest: Arc<Ingest>, request: HttpRequest<B>) -> Reply
+pub(crate) async fn serve<B>(ingest: Arc<Ingest>, caller: &Caller, request: HttpRequest<B>) -> Reply
 where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: std::fmt::Display,
@@ -56,13 +57,13 @@ where
             let signal = if path == EXPORT { Signal::Traces } else { Signal::Logs };
             let _in_work = ingest.telemetry().begin_request();
             let (parts, mut body) = request.into_parts();
-            let result = with_timeout(&parts.headers, export(&ingest, signal, &parts.headers, &mut body)).await;
+            let result = with_timeout(&parts.headers, export(&ingest, signal, caller, &parts.headers, &mut body)).await;
             ingest.telemetry().count_request(Transport::Grpc);
             match result {
                 Ok(answer) => unary(&response(answer).encode_to_vec()),
                 Err(refusal) => {
                     ingest.count_refusal(&refusal);
-                    if !body.is_end_stream() {
+                    if !body.is_end_stream() && !caller.may_break_off(&refusal, parts.version) {
                         ingest.tasks().spawn(drain(body, ingest.config().request_bytes_max));
                     }
                     refused(&refusal)
@@ -89,16 +90,25 @@ fn not_grpc<B>(request: &HttpRequest<B>) -> Option<Reply> {
     Some(reply)
 }
 
-async fn export<B>(ingest: &Arc<Ingest>, signal: Signal, headers: &HeaderMap, body: &mut B) -> Result<Answer, Refusal>
+async fn export<B>(
+    ingest: &Arc<Ingest>,
+    signal: Signal,
+    caller: &Caller,
+    headers: &HeaderMap,
+    body: &mut B,
+) -> Result<Answer, Refusal>
 where
     B: Body<Data = Bytes> + Send + Unpin,
     B::Error: std::fmt::Display,
 {
     ingest.authenticate(headers)?;
     let compression = compression(headers)?;
-    let mut share = ingest.admit()?;
+    let framed = body.size_hint().exact().and_then(|length| usize::try_from(length).ok());
+    let length = framed.map(|length| length.saturating_sub(PREFIX_BYTES));
+    let mut share = ingest.admit(caller.peer, length, compression.is_some())?;
     let limits = ingest.body_limits(ingest.config().request_bytes_max.saturating_add(PREFIX_BYTES));
-    let reading = read(body, limits, &mut share, framed_length);
+    let reading =
+        read(body, limits, &mut share, framed_length, |length| ingest.likely_cost(length, compression.is_some()));
     let mut framed = tokio::select! {
         framed = reading => framed.map_err(|refusal| without_prefix(refusal, ingest.config().request_bytes_max))?,
         () = ingest.deadline().cancelled() => return Err(stopping()),
@@ -134,7 +144,7 @@ fn without_prefix(refusal: Refusal, bytes_max: usize) -> Refusal {
 }
 
 pub(super) fn stopping() -> Refusal {
-    Refusal::Shed(Shed::ShuttingDown, "the server is stopping; send the request again".to_owned())
+    Refusal::Shed(Shed::ShuttingDown, "the server is stopping; send the request again".into())
 }
 
 /// How messages marked as compressed are compressed.

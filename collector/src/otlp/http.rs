@@ -3,6 +3,7 @@
 //! Every refusal has a `google.rpc.Status` as its body, in the request's own encoding, or in JSON when that is unknown.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use daytwo_storage::{PayloadCompression, PayloadFormat};
@@ -19,13 +20,14 @@ use super::export::{Answer, Ingest, Request, Signal};
 use super::grpc::{response, stopping};
 use super::status::Refusal;
 use super::{Reply, cors};
+use crate::server::Caller;
 use crate::telemetry::Transport;
 
 const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// Answers one request.
-pub(crate) async fn serve<B>(ingest: Arc<Ingest>, request: HttpRequest<B>) -> Reply
+pub(crate) async fn serve<B>(ingest: Arc<Ingest>, caller: &Caller, request: HttpRequest<B>) -> Reply
 where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: std::fmt::Display,
@@ -34,13 +36,13 @@ where
     let origins = &ingest.config().cors_allowed_origins;
     let mut reply = match cors::preflight(origins, &parts) {
         Some(reply) => reply,
-        None => answer(&ingest, &parts, body).await,
+        None => answer(&ingest, caller, &parts, body).await,
     };
     cors::show(origins, &parts.headers, &mut reply);
     reply
 }
 
-async fn answer<B>(ingest: &Arc<Ingest>, parts: &http::request::Parts, mut body: B) -> Reply
+async fn answer<B>(ingest: &Arc<Ingest>, caller: &Caller, parts: &http::request::Parts, mut body: B) -> Reply
 where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: std::fmt::Display,
@@ -48,7 +50,7 @@ where
     let _in_work = ingest.telemetry().begin_request();
     let format = format(&parts.headers);
     let signal = signal(parts.uri.path());
-    let result = export(ingest, signal, parts, &format, &mut body).await;
+    let result = export(ingest, signal, caller, parts, &format, &mut body).await;
     ingest.telemetry().count_request(format.as_ref().map_or(Transport::HttpOther, |format| transport(*format)));
     let format = format.unwrap_or(PayloadFormat::Json);
     match result {
@@ -56,7 +58,8 @@ where
         Err(refusal) => {
             ingest.count_refusal(&refusal);
             // Reading on would tell a client that waits for 100-continue to send what nobody wants.
-            if !body.is_end_stream() && !parts.headers.contains_key(EXPECT) {
+            let wanted = !body.is_end_stream() && !parts.headers.contains_key(EXPECT);
+            if wanted && !caller.may_break_off(&refusal, parts.version) {
                 ingest.tasks().spawn(drain(body, ingest.config().request_bytes_max));
             }
             refused(&refusal, format)
@@ -67,6 +70,7 @@ where
 async fn export<B>(
     ingest: &Arc<Ingest>,
     signal: Option<Signal>,
+    caller: &Caller,
     parts: &http::request::Parts,
     format: &Result<PayloadFormat, Refusal>,
     body: &mut B,
@@ -83,9 +87,10 @@ where
     let format = format.clone()?;
     let compression = compression(&parts.headers)?;
     let declared = body.size_hint().exact().map(|length| usize::try_from(length).unwrap_or(usize::MAX));
-    let mut share = ingest.admit()?;
+    let compressed = compression != PayloadCompression::None;
+    let mut share = ingest.admit(caller.peer, declared, compressed)?;
     let limits = ingest.body_limits(ingest.config().request_bytes_max);
-    let reading = read(body, limits, &mut share, |_| Ok(declared));
+    let reading = read(body, limits, &mut share, |_| Ok(declared), |length| ingest.likely_cost(length, compressed));
     let payload = tokio::select! {
         payload = reading => payload?,
         () = ingest.deadline().cancelled() => return Err(stopping()),
@@ -162,7 +167,7 @@ fn refused(refusal: &Refusal, format: PayloadFormat) -> Reply {
     let mut reply = reply(body, format);
     *reply.status_mut() = refusal.http_status();
     if let Some(delay) = refusal.retry_after() {
-        reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from(delay.as_secs().max(1)));
+        reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from(whole_seconds(delay)));
     }
     if *refusal == Refusal::Unauthenticated {
         reply.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -171,6 +176,11 @@ fn refused(refusal: &Refusal, format: PayloadFormat) -> Reply {
         reply.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
     }
     reply
+}
+
+/// To the nearest second, and not to none.
+fn whole_seconds(delay: Duration) -> u64 {
+    delay.saturating_add(Duration::from_millis(500)).as_secs().max(1)
 }
 
 fn reply(body: Vec<u8>, format: PayloadFormat) -> Reply {

@@ -3,6 +3,7 @@
 //! OTLP clients drop what is refused for good and send again what is refused for now, and they tell the two apart by
 //! code alone. So everything that may pass is UNAVAILABLE or 503 with a delay, and only that.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use daytwo_storage::StorageError;
@@ -11,6 +12,7 @@ use tonic_types::{ErrorDetails, StatusExt, pb};
 
 use super::decode::DecodeError;
 use super::inflate::InflateError;
+use crate::admission::{Denied, Reason};
 
 /// Why a request is refused for now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +63,8 @@ impl Shed {
     }
 }
 
+const NO_ROOM: &str = "too many bytes are in work; send the request again later";
+
 /// Why a request is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Refusal {
@@ -90,8 +94,10 @@ pub(crate) enum Refusal {
     },
     /// The client's own deadline passed.
     DeadlineExceeded,
+    /// For now, by its header alone.
+    Denied(Denied),
     /// For now.
-    Shed(Shed, String),
+    Shed(Shed, Cow<'static, str>),
     /// The store failed in a way that sending again cannot help.
     Internal(String),
 }
@@ -109,6 +115,11 @@ impl Refusal {
             Self::TooLarge { .. } => "too_large",
             Self::ExpandsTooMuch { .. } => "expands_too_much",
             Self::DeadlineExceeded => "deadline_exceeded",
+            Self::Denied(denied) => match denied.reason {
+                Reason::Budget => Shed::MemoryBudget.name(),
+                Reason::Store => Shed::StoreBusy.name(),
+                Reason::Share => "fair_share",
+            },
             Self::Shed(shed, _) => shed.name(),
             Self::Internal(_) => "internal",
         }
@@ -129,7 +140,7 @@ impl Refusal {
                 (Code::ResourceExhausted, StatusCode::PAYLOAD_TOO_LARGE)
             }
             Self::DeadlineExceeded => (Code::DeadlineExceeded, StatusCode::SERVICE_UNAVAILABLE),
-            Self::Shed(..) => (Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE),
+            Self::Denied(_) | Self::Shed(..) => (Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE),
             Self::Internal(_) => (Code::Internal, StatusCode::INTERNAL_SERVER_ERROR),
         }
     }
@@ -141,7 +152,11 @@ impl Refusal {
 
     /// The delay to ask for; only what is refused for now has one.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
-        if let Self::Shed(shed, _) = self { Some(shed.retry_after()) } else { None }
+        match self {
+            Self::Denied(denied) => Some(denied.pause),
+            Self::Shed(shed, _) => Some(shed.retry_after()),
+            _ => None,
+        }
     }
 
     /// What to tell the client.
@@ -150,7 +165,14 @@ impl Refusal {
             Self::Unauthenticated => {
                 "exports need a token that this server knows; send it as Authorization: Bearer <token>".to_owned()
             }
-            Self::Malformed(message) | Self::Internal(message) | Self::Shed(_, message) => message.clone(),
+            Self::Malformed(message) | Self::Internal(message) => message.clone(),
+            Self::Shed(_, message) => message.clone().into_owned(),
+            Self::Denied(denied) => match denied.reason {
+                Reason::Budget => NO_ROOM,
+                Reason::Store => "the store is behind; send the request again later",
+                Reason::Share => "your address has its share of what is in work; send the request again later",
+            }
+            .to_owned(),
             Self::UnsupportedEncoding(encoding) => {
                 format!("compression {encoding:?} is not supported; send gzip, zstd or none")
             }
@@ -176,7 +198,7 @@ impl Refusal {
     pub(crate) fn to_grpc(&self) -> Status {
         let (code, message) = (self.codes().0, self.message());
         let details = match self {
-            Self::Shed(shed, _) => ErrorDetails::with_retry_info(Some(shed.retry_after())),
+            Self::Denied(_) | Self::Shed(..) => ErrorDetails::with_retry_info(self.retry_after()),
             Self::Malformed(_) => ErrorDetails::with_bad_request_violation("body", message.clone()),
             _ => return Status::new(code, message),
         };
@@ -198,15 +220,16 @@ impl Refusal {
     pub(crate) fn to_json(&self) -> Vec<u8> {
         let message = self.message();
         let detail = match self {
-            Self::Shed(shed, _) => Some(serde_json::json!({
-                "@type": "type.googleapis.com/google.rpc.RetryInfo",
-                "retryDelay": format!("{}s", shed.retry_after().as_secs()),
-            })),
             Self::Malformed(_) => Some(serde_json::json!({
                 "@type": "type.googleapis.com/google.rpc.BadRequest",
                 "fieldViolations": [{"field": "body", "description": message}],
             })),
-            _ => None,
+            _ => self.retry_after().map(|pause| {
+                serde_json::json!({
+                    "@type": "type.googleapis.com/google.rpc.RetryInfo",
+                    "retryDelay": format!("{}.{:03}s", pause.as_secs(), pause.subsec_millis()),
+                })
+            }),
         };
         let mut status = serde_json::json!({"code": i32::from(self.codes().0), "message": message});
         if let (Some(detail), Some(object)) = (detail, status.as_object_mut()) {
@@ -241,10 +264,10 @@ impl From<&StorageError> for Refusal {
     fn from(error: &StorageError) -> Self {
         let message = format!("not stored: {error}");
         match error {
-            StorageError::Full { .. } => Self::Shed(Shed::StoreFull, message),
-            StorageError::DiskFull { .. } => Self::Shed(Shed::DiskFull, message),
-            StorageError::ReadOnly { .. } => Self::Shed(Shed::ReadOnly, message),
-            StorageError::Stalled { .. } | StorageError::Io { .. } => Self::Shed(Shed::StoreIo, message),
+            StorageError::Full { .. } => Self::Shed(Shed::StoreFull, message.into()),
+            StorageError::DiskFull { .. } => Self::Shed(Shed::DiskFull, message.into()),
+            StorageError::ReadOnly { .. } => Self::Shed(Shed::ReadOnly, message.into()),
+            StorageError::Stalled { .. } | StorageError::Io { .. } => Self::Shed(Shed::StoreIo, message.into()),
             StorageError::TooLarge { limit_bytes, .. } => {
                 Self::TooLarge { bytes_max: usize::try_from(*limit_bytes).unwrap_or(usize::MAX) }
             }
@@ -261,7 +284,7 @@ impl From<&StorageError> for Refusal {
 impl Refusal {
     /// The byte budget is spent.
     pub(crate) fn no_room() -> Self {
-        Self::Shed(Shed::MemoryBudget, "too many bytes are in work; send the request again later".to_owned())
+        Self::Shed(Shed::MemoryBudget, NO_ROOM.into())
     }
 }
 

@@ -20,8 +20,8 @@ use daytwo_storage::schema::col;
 
 /// Traces are looked at for quietness this often.
 const TICK: Duration = Duration::from_secs(1);
-/// Batches taken from the tail at once.
-const TAKEN_MAX: usize = 256;
+/// Batches taken from the tail at once: while they wait here, nobody counts their bytes.
+const TAKEN_MAX: usize = 32;
 
 impl Correlator {
     /// Follows the store until cancelled: what is stored first, then every accepted batch.
@@ -88,7 +88,7 @@ impl Correlator {
             };
             let engine = Arc::clone(&self);
             let tick = batches.is_empty();
-            let work = tokio::task::spawn_blocking(move || engine.take(&batches, tick));
+            let work = tokio::task::spawn_blocking(move || engine.take(batches, tick));
             if let Err(error) = work.await {
                 tracing::error!(%error, "measuring a batch failed; its spans are stored and not measured");
             }
@@ -102,8 +102,9 @@ impl Correlator {
         }
     }
 
-    fn take(&self, batches: &[SpanBatch], tick: bool) {
-        batches.iter().for_each(|batch| self.observe(batch));
+    fn take(&self, batches: Vec<SpanBatch>, tick: bool) {
+        // Each is let go as soon as it is measured.
+        batches.into_iter().for_each(|batch| self.observe(&batch));
         if tick {
             self.tick();
             self.save_if_due();

@@ -30,6 +30,10 @@ pub(crate) struct ServerOptions {
     pub data_dir: Option<PathBuf>,
     /// Where the process shall die or fail: see `daytwo_storage::failpoint`.
     pub failpoints: String,
+    /// The control group in which it runs; the test's own when absent.
+    pub group: Option<PathBuf>,
+    /// Another binary than the one built with the tests.
+    pub binary: Option<PathBuf>,
     /// Further variables of its environment.
     pub environment: Vec<(String, String)>,
 }
@@ -63,6 +67,10 @@ impl Server {
         let folder = TempDir::new().unwrap();
         let data_dir = options.data_dir.clone().unwrap_or_else(|| folder.path().join("data"));
         let mut command = serve(folder.path(), &data_dir, &folder.path().join(ADDR_FILE), &options.config);
+        if let Some(group) = &options.group {
+            let binary = options.binary.clone().unwrap_or_else(|| command.get_program().into());
+            command = within(group, &binary, &command, folder.path());
+        }
         if !options.failpoints.is_empty() {
             command.env("DAYTWO_FAILPOINTS", &options.failpoints);
         }
@@ -181,6 +189,16 @@ pub(crate) fn serve(folder: &Path, data_dir: &Path, addr_file: &Path, config: &s
     command.stdout(fs::File::create(folder.join("stdout")).unwrap());
     command.stderr(fs::File::create(folder.join("stderr")).unwrap());
     command
+}
+
+/// The same command, by a shell that enters a control group first.
+fn within(group: &Path, binary: &Path, command: &Command, folder: &Path) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "echo $$ > \"$0/cgroup.procs\" && exec \"$@\""]).arg(group).arg(binary);
+    shell.args(command.get_args()).stdin(Stdio::null());
+    shell.stdout(fs::File::create(folder.join("stdout")).unwrap());
+    shell.stderr(fs::File::create(folder.join("stderr")).unwrap());
+    shell
 }
 
 fn wait_ready(child: &mut Child, addr_file: &Path) -> Result<Addresses, ExitStatus> {

@@ -51,7 +51,12 @@ pub(super) struct TraceClient(tonic::client::Grpc<Channel>);
 
 impl TraceClient {
     pub(super) async fn connect(running: &Running) -> Self {
-        let endpoint = Channel::from_shared(format!("http://{}", running.grpc)).unwrap();
+        Self::connect_from(running, [127, 0, 0, 1].into()).await
+    }
+
+    /// A client with that address of its own.
+    pub(super) async fn connect_from(running: &Running, own: std::net::IpAddr) -> Self {
+        let endpoint = Channel::from_shared(format!("http://{}", running.grpc)).unwrap().local_address(Some(own));
         Self(tonic::client::Grpc::new(endpoint.connect().await.unwrap()))
     }
 

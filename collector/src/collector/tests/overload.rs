@@ -5,11 +5,12 @@ use opentelemetry_proto::tonic::trace::v1::span::Event;
 use tonic::Code;
 use tonic_types::StatusExt;
 
+use super::client::TraceClient;
 use super::*;
 use crate::otlp::export::Request;
 use crate::telemetry::Transport;
 
-/// Scenario: the store is busy, full, out of disk, or failing for good; or handling the request panics.
+/// Scenario: the store is busy, brimful, full, out of disk, or failing for good; or handling the request panics.
 /// Guarantees: what may pass is UNAVAILABLE with RetryInfo and 503 with Retry-After; what may not is INTERNAL and 500
 /// (O-41, O-43); afterwards the server goes on as if nothing had been.
 #[tokio::test]
@@ -17,11 +18,13 @@ async fn store_trouble_is_told_apart() {
     let running = start(CollectorConfig::default()).await;
     let cases = [
         (Mood::Busy, Some("store_busy")),
+        (Mood::Brimful, Some("store_busy")),
         (Mood::Full, Some("store_full")),
         (Mood::DiskFull, Some("disk_full")),
         (Mood::Panics, Some("panic")),
         (Mood::Broken, None),
     ];
+    let mut counted = BTreeMap::new();
     for (mood, shed) in cases {
         running.shelf.set(mood);
         let status = grpc::export(&running, request(vec![span(1)])).await.unwrap_err();
@@ -36,7 +39,8 @@ async fn store_trouble_is_told_apart() {
             );
             let delay = status.get_details_retry_info().unwrap().retry_delay.unwrap();
             assert!(delay >= Duration::from_secs(1) && retry_after.unwrap() >= 1, "{mood:?}");
-            assert_eq!(running.telemetry.snapshot().shed_requests[reason], 2);
+            let before = std::mem::replace(&mut counted, running.telemetry.snapshot().shed_requests);
+            assert_eq!(counted[reason], before.get(reason).copied().unwrap_or_default() + 2);
         } else {
             assert_eq!((status.code(), answered.status.as_u16(), retry_after), (Code::Internal, 500, None));
         }
@@ -53,7 +57,7 @@ const BODY: &[u8] = br#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"0
 #[tokio::test]
 async fn a_spent_budget_sheds() {
     let config =
-        CollectorConfig { request_bytes_max: 50_000, inflight_bytes_max: 220_000, ..CollectorConfig::default() };
+        CollectorConfig { request_bytes_max: 50_000, inflight_bytes_max: 240_000, ..CollectorConfig::default() };
     let running = Arc::new(start(config).await);
     running.shelf.set(Mood::Never);
     let large = request(vec![Span { name: "n".repeat(45_000), ..span(1) }]);
@@ -63,7 +67,7 @@ async fn a_spent_budget_sheds() {
             tokio::spawn(async move { grpc::export(&running, large).await })
         })
         .collect();
-    eventually("both hold the budget", || running.telemetry.snapshot().inflight_bytes > 200_000).await;
+    eventually("both hold the budget", || running.telemetry.snapshot().inflight_bytes > 150_000).await;
     let status = grpc::export(&running, large.clone()).await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
     assert!(status.get_details_retry_info().is_some());
@@ -76,6 +80,66 @@ async fn a_spent_budget_sheds() {
     for held in held {
         assert_eq!(held.await.unwrap().unwrap_err().code(), Code::Unavailable);
     }
+}
+
+/// Scenario: one exporter has ten requests under way that are not answered, after another one has begun to send; then the store is
+/// ready again and the other one exports.
+/// Guarantees: the first gets its share of the budget and no more, is told so, and the other is let in at once.
+#[tokio::test]
+async fn one_exporter_does_not_starve_another() {
+    let config =
+        CollectorConfig { request_bytes_max: 50_000, inflight_bytes_max: 400_000, ..CollectorConfig::default() };
+    let running = Arc::new(start(config).await);
+    running.shelf.set(Mood::Never);
+    let large = |id| request(vec![Span { name: "n".repeat(45_000), ..span(id) }]);
+    let mut modest = TraceClient::connect_from(&running, [127, 0, 0, 2].into()).await;
+    let begun = tokio::spawn({
+        let mut modest = modest.clone();
+        async move { modest.export(request(vec![span(1)])).await }
+    });
+    eventually("it is in work", || running.telemetry.snapshot().inflight_bytes > 0).await;
+    let greedy = TraceClient::connect(&running).await;
+    let calls = (0..10).map(|id| {
+        let (mut greedy, large) = (greedy.clone(), large(100 + id));
+        tokio::spawn(async move { greedy.export(large).await })
+    });
+    let calls: Vec<_> = calls.collect();
+    eventually("all that may not come in are told", || calls.iter().filter(|call| call.is_finished()).count() >= 8)
+        .await;
+    let shed = running.telemetry.snapshot().shed_requests;
+    assert!(shed["fair_share"] >= 8 && shed.len() == 1, "{shed:?}");
+    running.shelf.set(Mood::Ready);
+    modest.export(large(2)).await.unwrap();
+    running.shutdown.cancel();
+    let mut told = 0;
+    for call in calls {
+        let status = call.await.unwrap().unwrap_err();
+        told += usize::from(status.get_details_retry_info().is_some());
+    }
+    assert_eq!((told, begun.await.unwrap().unwrap_err().code()), (10, Code::Unavailable));
+}
+
+/// Scenario: a hundred requests over one connection, each with a body as large as its window, to a server whose store is brimful; then
+/// the store has room.
+/// Guarantees: each is told to come back though its body is not read; the connection goes on.
+#[tokio::test]
+async fn bodies_that_are_broken_off_leave_the_connection_whole() {
+    let running = start(CollectorConfig::default()).await;
+    running.shelf.set(Mood::Brimful);
+    let large = request(vec![Span { name: "n".repeat(300_000), ..span(1) }]);
+    let client = TraceClient::connect(&running).await;
+    let calls = (0..100).map(|_| {
+        let (mut client, large) = (client.clone(), large.clone());
+        async move { client.export(large).await }
+    });
+    for answer in futures::future::join_all(calls).await {
+        let status = answer.unwrap_err();
+        assert_eq!(status.code(), Code::Unavailable, "{status}");
+        assert!(status.get_details_retry_info().is_some(), "{status}");
+    }
+    running.shelf.set(Mood::Ready);
+    client.clone().export(large).await.unwrap();
+    assert_eq!(running.telemetry.snapshot().shed_requests["store_busy"], 100);
 }
 
 /// A span of 2 bytes an event, which take 31 once they are decoded.
@@ -142,7 +206,7 @@ async fn a_small_bomb_goes_off_elsewhere() {
                 PayloadCompression::Zstd => zstd::encode_all(zeros.as_slice(), 1).unwrap(),
                 _ => gzip(&zeros),
             };
-            let share = ingest.admit().unwrap();
+            let share = ingest.admit([127, 0, 0, 1].into(), Some(payload.len()), true).unwrap();
             let (payload, format) = (payload.into(), PayloadFormat::Protobuf);
             let body =
                 ingest.small_body(&Request { transport: Transport::HttpProtobuf, payload, format, compression, share });

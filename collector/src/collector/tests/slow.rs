@@ -34,20 +34,24 @@ fn announce_grpc(running: &Running, length: u32) -> JoinHandle<()> {
     tokio::spawn(async move { drop(client.request(call).await) })
 }
 
-/// Scenario: a dozen uploads on each transport announce as much as a request may hold, which is a quarter of the budget each, and
-/// send a byte or two. Then others export.
-/// Guarantees: the announcements take no more of the budget than what came; nobody else is told to try again.
+/// Scenario: four uploads on each transport, one after the other, announce as much as a request may hold, which is half of the budget
+/// each once it is decoded, and send a byte or two. Then others export.
+/// Guarantees: a moment later the announcements take no more of the budget than what came; nobody is told to try again.
 #[tokio::test]
 async fn announcements_take_nothing_from_others() {
     let config =
-        CollectorConfig { request_bytes_max: 50_000, inflight_bytes_max: 200_000, ..CollectorConfig::default() };
+        CollectorConfig { request_bytes_max: 50_000, inflight_bytes_max: 240_000, ..CollectorConfig::default() };
     let running = start(config).await;
-    let mut silent = Vec::new();
-    for _ in 0..12 {
+    let (mut silent, mut calls) = (Vec::new(), Vec::new());
+    let holds = |bytes| running.telemetry.snapshot().inflight_bytes == bytes;
+    for number in 1..=4 {
         silent.push(announce_http(&running, 50_000, 2).await);
+        eventually("it holds what came", || holds(number * 2)).await;
     }
-    let calls: Vec<_> = (0..12).map(|_| announce_grpc(&running, 50_000)).collect();
-    eventually("all have begun", || running.telemetry.snapshot().inflight_bytes == 12 * 2 + 12 * 5).await;
+    for number in 1..=4 {
+        calls.push(announce_grpc(&running, 50_000));
+        eventually("it holds what came", || holds(8 + number * 5)).await;
+    }
     for id in 1..=3 {
         let large = request(vec![Span { name: "n".repeat(45_000), ..span(id) }]);
         grpc::export(&running, large.clone()).await.unwrap();

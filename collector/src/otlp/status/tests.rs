@@ -22,7 +22,11 @@ fn is_retryable(code: Code, with_retry_info: bool, status: u16) -> (bool, bool) 
 #[test]
 fn every_refusal_has_its_codes() {
     let shed = |reason| Refusal::Shed(reason, "later".into());
+    let denied = |reason| Refusal::Denied(Denied { reason, pause: Duration::from_millis(1500) });
     let table = [
+        (denied(Reason::Budget), Code::Unavailable, 503),
+        (denied(Reason::Store), Code::Unavailable, 503),
+        (denied(Reason::Share), Code::Unavailable, 503),
         (Refusal::Unauthenticated, Code::Unauthenticated, 401),
         (Refusal::Malformed("bad".into()), Code::InvalidArgument, 400),
         (Refusal::UnsupportedEncoding("br".into()), Code::Unimplemented, 415),
@@ -50,7 +54,7 @@ fn every_refusal_has_its_codes() {
         let retry_info = grpc.get_details_retry_info();
         let (grpc_retries, http_retries) = is_retryable(code, retry_info.is_some(), status);
         assert_eq!(grpc_retries, http_retries, "{refusal:?}");
-        assert_eq!(retry_info.is_some(), matches!(refusal, Refusal::Shed(..)));
+        assert_eq!(retry_info.is_some(), matches!(refusal, Refusal::Shed(..) | Refusal::Denied(_)));
         assert!(refusal.retry_after().is_none_or(|delay| delay >= Duration::from_secs(1)));
         let proto = pb::Status::decode(refusal.to_protobuf().as_slice()).unwrap();
         let json: serde_json::Value = serde_json::from_slice(&refusal.to_json()).unwrap();
@@ -58,6 +62,17 @@ fn every_refusal_has_its_codes() {
         assert_eq!((proto.message.as_str(), json["message"].as_str()), (grpc.message(), Some(grpc.message())));
         assert_eq!(proto.details.len(), json["details"].as_array().map_or(0, Vec::len));
     }
+}
+
+/// Scenario: a refusal with a pause of 1.5 s.
+/// Guarantees: both encodings and gRPC tell it to the millisecond.
+#[test]
+fn pauses_are_told_exactly() {
+    let refusal = Refusal::Denied(Denied { reason: Reason::Store, pause: Duration::from_millis(1500) });
+    let json: serde_json::Value = serde_json::from_slice(&refusal.to_json()).unwrap();
+    assert_eq!(json["details"][0]["retryDelay"], "1.500s");
+    let told = refusal.to_grpc().get_details_retry_info().unwrap().retry_delay;
+    assert_eq!(told, Some(Duration::from_millis(1500)));
 }
 
 /// Scenario: what the store answers.

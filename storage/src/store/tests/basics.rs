@@ -137,6 +137,25 @@ async fn limits_have_names() {
     append(&store, 1001, 1).await.unwrap();
 }
 
+/// Scenario: a reader of the tail that takes nothing while three requests come in and are flushed, and then takes them.
+/// Guarantees: what it is behind with counts as held until it has it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_that_is_behind_holds_memory() {
+    let home = Home::new();
+    let store = home.open().await;
+    let mut tail = store.tail(8);
+    for first in 1..=3 {
+        append(&store, 100 * first, 1).await.unwrap();
+    }
+    let (held, _) = store.buffered_bytes();
+    store.flush().await.unwrap();
+    assert_eq!((store.status().buffer_bytes, store.buffered_bytes().0), (0, held));
+    for left in (0..3).rev() {
+        tail.recv().await.unwrap();
+        assert_eq!(store.buffered_bytes().0 > 0, left > 0);
+    }
+}
+
 async fn loop_until_full(store: &Store) -> StorageError {
     for seed in 2..1000 {
         if let Err(error) = append(store, seed, 1).await {

@@ -1,13 +1,15 @@
 //! Comparing a ledger with what a server or a data folder holds.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::Args;
-use daytwo_traffic::ledger;
+use daytwo_traffic::ledger::{self, Entry};
 use serde_json::Value;
 
 use super::LoadError;
+use super::send::now_unix_nano;
 
 /// What is compared.
 #[derive(Debug, Args)]
@@ -30,19 +32,33 @@ pub(crate) struct CheckArgs {
 pub(crate) fn run(args: &CheckArgs) -> Result<Value, LoadError> {
     let action = format!("read the ledger {}", args.ledger.display());
     let (run, entries) = ledger::read(&args.ledger).map_err(LoadError::io(action))?;
-    let stored = ledger::stored(&ask(args, &ledger::question(&run))?).map_err(LoadError::Answer)?;
-    let checked = ledger::check(&entries, &stored, None);
+    let source = match &args.data_dir {
+        Some(data_dir) => ["--data-dir".into(), data_dir.into()],
+        None => ["--url".into(), args.url.clone().into()],
+    };
+    judge(&entries, &run, &args.daytwo, &source)
+}
+
+/// A name for a run that no other has.
+pub(crate) fn name_of_run(what: &str) -> String {
+    format!("{what}-{}", now_unix_nano())
+}
+
+/// Compares what is known of a run's requests with what a running server has; an `Err` when it did not keep its word.
+pub(crate) fn compare(entries: &[Entry], run: &str, daytwo: &Path, url: &str) -> Result<Value, LoadError> {
+    judge(entries, run, daytwo, &["--url".into(), url.into()])
+}
+
+fn judge(entries: &[Entry], run: &str, daytwo: &Path, source: &[OsString; 2]) -> Result<Value, LoadError> {
+    let stored = ledger::stored(&ask(daytwo, source, &ledger::question(run))?).map_err(LoadError::Answer)?;
+    let checked = ledger::check(entries, &stored, None);
     if checked.is_clean() { Ok(checked.to_json()) } else { Err(LoadError::BrokenPromise(checked.to_json())) }
 }
 
-fn ask(args: &CheckArgs, question: &str) -> Result<Value, LoadError> {
-    let mut command = Command::new(&args.daytwo);
-    command.args(["query", "--format", "json", question]);
-    match &args.data_dir {
-        Some(data_dir) => command.arg("--data-dir").arg(data_dir),
-        None => command.arg("--url").arg(&args.url),
-    };
-    let output = command.output().map_err(LoadError::io(format!("run {}", name(&args.daytwo))))?;
+fn ask(daytwo: &Path, source: &[OsString; 2], question: &str) -> Result<Value, LoadError> {
+    let mut command = Command::new(daytwo);
+    command.args(["query", "--format", "json", question]).args(source);
+    let output = command.output().map_err(LoadError::io(format!("run {}", name(daytwo))))?;
     if !output.status.success() {
         return Err(LoadError::Answer(String::from_utf8_lossy(&output.stderr).into_owned()));
     }

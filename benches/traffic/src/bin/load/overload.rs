@@ -1,21 +1,24 @@
-//! What a server still does when it is offered many times what it can take: first the peak, then a multiple of it.
+//! What a server still does when it is offered many times what it can take: first the peak; then that many times the exporters, which
+//! come back when they are told to; then that many times the rate, by clients who ignore it.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+mod offer;
+mod phase;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use daytwo_traffic::export::{Answer, Endpoints, Exporter};
-use hdrhistogram::Histogram;
+use daytwo_traffic::export::{Endpoints, Exporter};
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior};
 
 use super::LoadError;
-use super::report::{as_f64, microseconds, rounded};
-use super::rounds::{Plan, Prepared, Rounds};
-use super::send::{Kind, now_unix_nano, seconds};
+use super::check::{compare, name_of_run};
+use super::report::{as_f64, rounded};
+use super::send::{Kind, seconds};
 use super::server::{Server, ServerArgs};
+use offer::Told;
+use phase::{Phase, Tally};
 
 /// What is measured.
 #[derive(Debug, Args)]
@@ -25,22 +28,25 @@ pub(crate) struct OverloadArgs {
     /// Protocol, encoding and compression.
     #[arg(long, value_enum, default_value_t = Kind::Grpc)]
     export: Kind,
-    /// Clients of the peak: each sends its next request once the one before is answered.
+    /// Exporters of the peak.
     #[arg(long, default_value_t = 8)]
-    clients: usize,
+    exporters: usize,
+    /// Requests that an exporter has under way, as the OpenTelemetry Collector's.
+    #[arg(long, default_value_t = 10)]
+    consumers: usize,
     /// What is offered then, as a multiple of the peak.
     #[arg(long, default_value_t = 10.0)]
     factor: f64,
-    /// Seconds for which each of both is measured.
+    /// Seconds for which each is measured.
     #[arg(long, value_parser = seconds, default_value = "15")]
     duration: Duration,
     /// Spans per request.
     #[arg(long, default_value_t = 512)]
     batch: usize,
-    /// Spans encoded ahead for each of both (about 760 bytes each, uncompressed); it ends early when all are taken.
-    #[arg(long, default_value_t = 2_000_000)]
+    /// Spans encoded ahead for each (about 840 bytes, uncompressed); it ends early when all are taken.
+    #[arg(long, default_value_t = 3_000_000)]
     spans: u64,
-    /// Requests under way at once, at most: what cannot be offered because of it is counted.
+    /// Requests of those who ignore the pause under way at once, at most: what cannot be offered because of it is counted.
     #[arg(long, default_value_t = 1024)]
     inflight_max: usize,
     /// Connections over which they go (gRPC).
@@ -48,193 +54,107 @@ pub(crate) struct OverloadArgs {
     connections: usize,
 }
 
-/// How often requests are offered.
-const TICK: Duration = Duration::from_millis(1);
-
-/// Starts a server, measures its peak, then what is left of it under overload.
-pub(crate) async fn run(args: OverloadArgs) -> Result<Value, LoadError> {
-    let server = Server::start(&args.server).await?;
-    let endpoints = Endpoints::new(&server.grpc, &server.http)?;
-    let exporter = |_| Ok::<_, LoadError>(Arc::new(Exporter::new(args.export.into(), &endpoints, ANSWER_MAX)?));
-    let exporters = (0..args.connections.max(args.clients).max(1)).map(exporter).collect::<Result<Vec<_>, _>>()?;
-    let peak = closed_loop(&args, &exporters).await?;
-    server.wait_until_flushed(peak.acked_spans).await?;
-    let offered = peak.spans_per_second() * args.factor;
-    let under = open_loop(&args, &exporters, offered).await?;
-    let shed = server.shed().await;
-    let usage = server.usage()?;
-    server.wait_until_flushed(peak.acked_spans + under.acked_spans).await?;
-    let quantile = |q| as_f64(under.shed_us.value_at_quantile(q)) / 1e3;
-    Ok(json!({
-        "peak_spans_per_second": rounded(peak.spans_per_second()),
-        "offered_spans_per_second": rounded(as_f64(under.offered_spans) / under.took.as_secs_f64().max(1e-9)),
-        "goodput_spans_per_second": rounded(under.spans_per_second()),
-        "goodput_percent_of_peak": rounded(100.0 * under.spans_per_second() / peak.spans_per_second().max(1e-9)),
-        "requests": {
-            "accepted": under.accepted, "shed": under.shed_us.len(), "lost": under.lost, "refused": under.refused,
-            "not_offered": under.not_offered,
-        },
-        "shed_by_reason": shed,
-        "shed_answer_ms": { "p50": quantile(0.5), "p99": quantile(0.99), "max": as_f64(under.shed_us.max()) / 1e3 },
-        "rss_peak_mib": usage.peak_mib,
-        "acked_spans_in_files": peak.acked_spans + under.acked_spans,
-    }))
-}
-
 /// A request without an answer for so long is lost.
 const ANSWER_MAX: Duration = Duration::from_secs(30);
 
-/// What came of a phase.
-struct Tally {
+/// Starts a server, measures its peak, then what is left of it under overload.
+pub(crate) async fn run(args: OverloadArgs) -> Result<Value, LoadError> {
+    let mut bench = Bench::start(&args).await?;
+    let exporters = bench.exporters(args.exporters)?;
+    let peak = bench.measure("peak", |phase| offer::closed_loop(&args, phase, &exporters, Told::GoesOn)).await?;
+    let per_second = peak.tally.spans_per_second();
+    let many = bench.exporters(offer::multiplied(args.exporters, args.factor))?;
+    let obeying = bench.measure("obeying", |phase| offer::closed_loop(&args, phase, &many, Told::Waits)).await?;
+    drop(many);
+    let exporters = bench.exporters(args.connections)?;
+    let rate = per_second * args.factor;
+    let ignoring = bench.measure("ignoring", |phase| offer::open_loop(&args, phase, &exporters, rate)).await?;
+    Ok(json!({
+        "peak": peak.to_json(None),
+        "obeying_the_pause": obeying.to_json(Some(per_second)),
+        "ignoring_the_pause": ignoring.to_json(Some(per_second)),
+    }))
+}
+
+/// The server, and what it has taken so far.
+struct Bench<'a> {
+    args: &'a OverloadArgs,
+    server: Server,
+    endpoints: Endpoints,
     acked_spans: u64,
-    /// Of these, before the phase's end.
-    acked_in_time: u64,
-    offered_spans: u64,
-    accepted: u64,
-    lost: u64,
-    refused: u64,
-    not_offered: u64,
-    /// Microseconds from sending to the answer that asks to send it later.
-    shed_us: Histogram<u64>,
-    took: Duration,
+    shed: BTreeMap<String, u64>,
 }
 
-impl Tally {
-    fn new() -> Self {
-        Self {
-            acked_spans: 0,
-            acked_in_time: 0,
-            offered_spans: 0,
-            accepted: 0,
-            lost: 0,
-            refused: 0,
-            not_offered: 0,
-            shed_us: microseconds(),
-            took: Duration::ZERO,
-        }
-    }
-
-    fn spans_per_second(&self) -> f64 {
-        as_f64(self.acked_in_time) / self.took.as_secs_f64().max(1e-9)
-    }
-
-    /// Notes an answer; true when the request is to be offered again.
-    fn note(&mut self, request: &Prepared, answer: &Answer, took: Duration) -> bool {
-        match answer {
-            Answer::Accepted { rejected_spans } => {
-                self.accepted += 1;
-                self.acked_spans += request.spans.saturating_sub(*rejected_spans);
-            }
-            Answer::Retry { .. } => {
-                self.shed_us.saturating_record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
-                return true;
-            }
-            Answer::Lost { .. } => self.lost += 1,
-            Answer::Refused { .. } => self.refused += 1,
-        }
-        false
-    }
+/// A phase, and what the server did in it.
+struct Measured {
+    tally: Tally,
+    shed: BTreeMap<String, u64>,
+    peak_mib: f64,
+    cpu_seconds: f64,
+    stored: Value,
 }
 
-/// Requests that wait, and what came of those that were sent.
-struct Phase {
-    waiting: Mutex<VecDeque<Prepared>>,
-    tally: Mutex<Tally>,
-}
-
-impl Phase {
-    async fn prepare(args: &OverloadArgs) -> Result<Arc<Self>, LoadError> {
-        let now = now_unix_nano();
-        let mut rounds = Rounds::start(Plan {
-            seed: now,
-            batch_spans: args.batch.max(1),
-            export: args.export.into(),
-            spans: Some(args.spans),
-            round_spans: args.spans,
-            start_unix_nano: now.saturating_sub(args.spans.saturating_mul(48_500)),
-            trace_interval: TICK,
-            run: None,
-        });
-        rounds.ask();
-        let waiting = rounds.next().await.unwrap_or_default().into();
-        rounds.stop().await?;
-        Ok(Arc::new(Self { waiting: Mutex::new(waiting), tally: Mutex::new(Tally::new()) }))
+impl<'a> Bench<'a> {
+    async fn start(args: &'a OverloadArgs) -> Result<Self, LoadError> {
+        args.server.leave_its_cpu()?;
+        let server = Server::start(&args.server).await?;
+        let endpoints = Endpoints::new(&server.grpc, &server.http)?;
+        Ok(Self { args, server, endpoints, acked_spans: 0, shed: BTreeMap::new() })
     }
 
-    fn take(&self) -> Option<Prepared> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    fn exporters(&self, count: usize) -> Result<Vec<Arc<Exporter>>, LoadError> {
+        let exporter = |_| Ok(Arc::new(Exporter::new(self.args.export.into(), &self.endpoints, ANSWER_MAX)?));
+        (0..count.max(1)).map(exporter).collect()
     }
 
-    async fn send(&self, exporter: &Exporter, request: Prepared) {
-        let began = Instant::now();
-        let answer = exporter.send(request.body.clone()).await;
-        let again = self.tally.lock().unwrap_or_else(PoisonError::into_inner).note(&request, &answer, began.elapsed());
-        if again {
-            self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push_back(request);
-        }
-    }
-
-    /// The tally of a phase that began then.
-    fn finish(&self, began: Instant) -> Tally {
-        let mut tally =
-            std::mem::replace(&mut *self.tally.lock().unwrap_or_else(PoisonError::into_inner), Tally::new());
-        (tally.acked_in_time, tally.took) = (tally.acked_spans, began.elapsed());
-        tally
+    /// Runs a phase, waits until all is in files, and compares what is there with what was acknowledged.
+    async fn measure<F>(&mut self, name: &str, offer: impl FnOnce(Arc<Phase>) -> F) -> Result<Measured, LoadError>
+    where
+        F: Future<Output = Result<Tally, LoadError>>,
+    {
+        let run = name_of_run(name);
+        let phase = Phase::prepare(self.args, &run).await?;
+        self.server.forget_peak()?;
+        let idle = self.server.usage()?;
+        let tally = offer(phase).await?;
+        let usage = self.server.usage()?;
+        let (peak_mib, cpu_seconds) = (usage.peak_mib, usage.cpu_seconds - idle.cpu_seconds);
+        let shed = self.server.shed().await;
+        let before = std::mem::replace(&mut self.shed, shed.clone());
+        let since = |(reason, count): (String, u64)| {
+            let count = count - before.get(&reason).copied().unwrap_or_default();
+            (count > 0).then_some((reason, count))
+        };
+        self.acked_spans += tally.acked_spans;
+        self.server.wait_until_flushed(self.acked_spans).await?;
+        let stored = compare(&tally.entries, &run, &self.args.server.daytwo, &self.server.url())?;
+        Ok(Measured { tally, shed: shed.into_iter().filter_map(since).collect(), peak_mib, cpu_seconds, stored })
     }
 }
 
-/// Each client sends one request after the other.
-async fn closed_loop(args: &OverloadArgs, exporters: &[Arc<Exporter>]) -> Result<Tally, LoadError> {
-    let phase = Phase::prepare(args).await?;
-    let began = Instant::now();
-    let end = began + args.duration;
-    let mut clients = JoinSet::new();
-    for exporter in exporters.iter().take(args.clients.max(1)) {
-        let (phase, exporter) = (Arc::clone(&phase), Arc::clone(exporter));
-        clients.spawn(async move {
-            while Instant::now() < end {
-                let Some(request) = phase.take() else { break };
-                phase.send(&exporter, request).await;
-            }
-        });
+impl Measured {
+    fn to_json(&self, peak: Option<f64>) -> Value {
+        let tally = &self.tally;
+        let (per_second, seconds) = (tally.spans_per_second(), tally.took.as_secs_f64().max(1e-9));
+        let millis = |us: u64| as_f64(us) / 1e3;
+        let quantile = |q| millis(tally.shed_us.value_at_quantile(q));
+        let pause = |q| millis(tally.pause_us.value_at_quantile(q));
+        json!({
+            "spans_per_second": rounded(per_second),
+            "percent_of_peak": peak.map(|peak| rounded(100.0 * per_second / peak.max(1e-9))),
+            "sent_requests_per_second": rounded(as_f64(tally.sent) / seconds),
+            "requests": {
+                "accepted": tally.accepted, "shed": tally.shed_us.len(), "lost": tally.lost, "refused": tally.refused,
+                "not_offered": tally.not_offered,
+            },
+            "lost_because": tally.lost_because,
+            "shed_by_reason": self.shed,
+            "shed_answer_ms": { "p50": quantile(0.5), "p99": quantile(0.99), "max": millis(tally.shed_us.max()) },
+            "pause_told_ms": { "p50": pause(0.5), "p99": pause(0.99), "max": millis(tally.pause_us.max()) },
+            "server_cpu_seconds": rounded(self.cpu_seconds),
+            "spans_per_server_cpu_second": rounded(as_f64(tally.acked_spans) / self.cpu_seconds.max(1e-9)),
+            "rss_peak_mib": self.peak_mib,
+            "acknowledged_and_stored": self.stored,
+        })
     }
-    while let Some(ended) = clients.join_next().await {
-        ended?;
-    }
-    Ok(phase.finish(began))
-}
-
-/// Requests are sent at a rate, whether those before are answered or not; one that was shed is offered again in its turn.
-async fn open_loop(args: &OverloadArgs, exporters: &[Arc<Exporter>], rate: f64) -> Result<Tally, LoadError> {
-    let phase = Phase::prepare(args).await?;
-    let began = Instant::now();
-    let mut ticks = tokio::time::interval(TICK);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let (mut sending, mut spans, mut not_offered) = (JoinSet::new(), 0_u64, 0_u64);
-    let mut turns = exporters.iter().cycle();
-    while began.elapsed() < args.duration {
-        ticks.tick().await;
-        while sending.try_join_next().transpose()?.is_some() {}
-        while as_f64(spans) < rate * began.elapsed().as_secs_f64() {
-            let (Some(request), Some(exporter)) = (phase.take(), turns.next()) else { break };
-            spans += request.spans;
-            if sending.len() >= args.inflight_max {
-                not_offered += 1;
-                phase.waiting.lock().unwrap_or_else(PoisonError::into_inner).push_front(request);
-                continue;
-            }
-            let (phase, exporter) = (Arc::clone(&phase), Arc::clone(exporter));
-            sending.spawn(async move { phase.send(&exporter, request).await });
-        }
-    }
-    // What was acknowledged until now is the goodput; what still comes is let finish, so that all acknowledged spans are known.
-    let at_the_end = phase.tally.lock().unwrap_or_else(PoisonError::into_inner).acked_spans;
-    let took = began.elapsed();
-    while let Some(ended) = sending.join_next().await {
-        ended?;
-    }
-    let mut tally = phase.finish(began);
-    (tally.acked_in_time, tally.took) = (at_the_end, took);
-    (tally.offered_spans, tally.not_offered) = (spans, not_offered);
-    Ok(tally)
 }

@@ -25,7 +25,7 @@ use super::report::rounded;
 pub(crate) struct ServerArgs {
     /// The `daytwo` binary.
     #[arg(long)]
-    daytwo: PathBuf,
+    pub(crate) daytwo: PathBuf,
     /// Configuration file passed on to it; its ports are overridden only by what it says itself.
     #[arg(long)]
     config: Option<PathBuf>,
@@ -67,6 +67,19 @@ pub(crate) struct Usage {
 }
 
 impl ServerArgs {
+    /// Keeps this process off the server's CPU, where there is another one.
+    pub(crate) fn leave_its_cpu(&self) -> Result<(), LoadError> {
+        let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let others: Vec<String> =
+            (0..cpus).filter(|cpu| u32::try_from(*cpu).ok() != self.server_cpu).map(|cpu| cpu.to_string()).collect();
+        if self.server_cpu.is_none() || others.is_empty() {
+            return Ok(());
+        }
+        let mut command = Command::new("taskset");
+        command.args(["-a", "-c", "-p"]).arg(others.join(",")).arg(std::process::id().to_string());
+        command.stdout(Stdio::null()).status().map(drop).map_err(LoadError::io("run taskset"))
+    }
+
     fn command(&self) -> Command {
         let Some(cpu) = self.server_cpu else {
             return Command::new(&self.daytwo);
@@ -100,6 +113,17 @@ impl Server {
         let mut server = Self { child, folder, client, grpc: empty(), http: empty(), web: empty() };
         server.wait_until_ready(&addresses).await?;
         Ok(server)
+    }
+
+    /// Its web port.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.web)
+    }
+
+    /// Has its greatest resident memory counted anew.
+    pub(crate) fn forget_peak(&self) -> Result<(), LoadError> {
+        let file = format!("/proc/{}/clear_refs", self.child.id());
+        std::fs::write(file, "5").map_err(LoadError::io("reset the server's peak of memory"))
     }
 
     /// Where it keeps its data.
