@@ -2,8 +2,8 @@
 //! buffer is full.
 //!
 //! An address is a peer: one that sends a hundred times as much as others cannot take their place. Half of the budget (of a quarter of
-//! it while the store has much to write) is open to all. Of the rest an address may hold what makes at most a budget by the number of addresses that are active; and while the store's
-//! buffer is nearly full, those come in that sent less than that part of late.
+//! it while the store has much to write) is open to all. Of the rest an address may hold what makes at most a budget by the number of
+//! addresses that are active; and while the store's buffer is nearly full, those come in that sent less than that part of late.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
