@@ -57,7 +57,12 @@ fn read_fields<'a>(
     let mut reader = Reader::new(message);
     while let Some(key) = reader.key()? {
         match key {
-            key::ATTRIBUTES => read_key_value(reader.bytes()?, attributes, limits, &mut span.anomalies)?,
+            key::ATTRIBUTES => {
+                read_key_value(reader.bytes()?, attributes, limits, &mut span.anomalies)?;
+                while let Some(next) = reader.short(key::ATTRIBUTES) {
+                    read_key_value(next, attributes, limits, &mut span.anomalies)?;
+                }
+            }
             key::TRACE_ID => span.trace_id = TraceId::from_bytes(reader.bytes()?).ok(),
             key::SPAN_ID => span.span_id = SpanId::from_bytes(reader.bytes()?).ok(),
             key::TRACE_STATE => span.trace_state = string(&mut reader, limits, &mut span.anomalies)?,

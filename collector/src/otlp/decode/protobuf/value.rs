@@ -17,21 +17,36 @@ pub(super) fn read_key_value<'a>(
     limits: &Limits,
     anomalies: &mut i64,
 ) -> Result<(), WireError> {
-    if let Some((key, text)) = short_text(message) {
-        let value = AttributeValue::Text(text::from_utf8(text, limits.value_bytes_max, anomalies));
+    if let Some((key, value)) = short_entry(message)
+        && let Some(value) = simple_value(value, limits, anomalies)
+    {
         attributes.push_bytes(key, value, limits, anomalies);
         return Ok(());
     }
     read_any_key_value(message, attributes, limits, anomalies)
 }
 
-/// Key and text of a `KeyValue` as nearly all are: its two fields in order, the value a text, no length of 128 or more.
+/// Key and value of a `KeyValue` as nearly all are: two fields in order, no length of 128 or more.
 #[inline]
-fn short_text(message: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (key, rest) = short_field(key::KEY, message)?;
-    let (value, rest) = short_field(key::VALUE, rest)?;
-    let (text, after) = short_field(key::STRING, value)?;
-    (rest.is_empty() && after.is_empty()).then_some((key, text))
+fn short_entry(message: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut entry = Reader::new(message);
+    let (key, value) = (entry.short(key::KEY)?, entry.short(key::VALUE)?);
+    entry.is_at_end().then_some((key, value))
+}
+
+/// An `AnyValue` as nearly all are: one text or integer.
+#[inline]
+fn simple_value<'a>(message: &'a [u8], limits: &Limits, anomalies: &mut i64) -> Option<AttributeValue<'a>> {
+    let mut value = Reader::new(message);
+    if let Some(text) = value.short(key::STRING) {
+        let whole = value.is_at_end();
+        return whole.then(|| AttributeValue::Text(text::from_utf8(text, limits.value_bytes_max, anomalies)));
+    }
+    if value.key() != Ok(Some(key::INTEGER)) {
+        return None;
+    }
+    let number = value.varint().ok()?.cast_signed();
+    value.is_at_end().then_some(AttributeValue::Integer(number))
 }
 
 #[inline(never)]
@@ -76,17 +91,6 @@ fn split_key_value(message: &[u8]) -> Result<(&[u8], &[u8]), WireError> {
         }
     }
     Ok((key, value))
-}
-
-/// The field at the front of a message and what follows it, if it has this key and fewer than 128 bytes.
-#[inline]
-fn short_field(key: u32, message: &[u8]) -> Option<(&[u8], &[u8])> {
-    match message {
-        [first, length @ 0..=0x7F, rest @ ..] if u32::from(*first) == key => {
-            rest.split_at_checked(usize::from(*length))
-        }
-        _ => None,
-    }
 }
 
 /// An `AnyValue` with its one field that counts: the last.

@@ -142,6 +142,25 @@ impl<'a> Reader<'a> {
         Ok(head)
     }
 
+    /// The content of the next field, if that has this key, of one byte, and fewer than 128 bytes. Nearly all attributes are such fields, one
+    /// after another; for any other the answer is `None`, and nothing is read.
+    #[inline]
+    pub(crate) fn short(&mut self, key: u32) -> Option<&'a [u8]> {
+        let [first, length @ 0..=0x7F, rest @ ..] = self.rest else { return None };
+        if u32::from(*first) != key {
+            return None;
+        }
+        let (content, rest) = rest.split_at_checked(usize::from(*length))?;
+        self.rest = rest;
+        Some(content)
+    }
+
+    /// Whether the message ends here.
+    #[inline]
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.rest.is_empty()
+    }
+
     /// Steps over the content that belongs to `key`.
     pub(crate) fn skip(&mut self, key: u32) -> Result<(), WireError> {
         if key & 7 != GROUP_BEGINS {
@@ -229,6 +248,9 @@ mod tests {
         let message = [&[0x80, 0x80, 1][..], &[7; 16_384]].concat();
         assert_eq!(Reader::new(&message).bytes().map(<[u8]>::len), Ok(16_384));
         assert_eq!(Reader::new(&[0x82, 0x80, 0, 7, 7]).bytes(), Ok(&[7, 7][..]), "longer than it need be");
+        let mut short = Reader::new(&[0x4A, 1, 5, 0x4A, 0x81]);
+        assert_eq!((short.short(bytes(8)), short.short(bytes(9)), short.short(bytes(9))), (None, Some(&[5][..]), None));
+        assert_eq!(short.rest, [0x4A, 0x81], "what is not such a field is left");
         let longest = [0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x01];
         assert_eq!(Reader::new(&longest).varint(), Ok(u64::MAX));
     }

@@ -230,7 +230,7 @@ fn model_span(span: &Span, trace_id: TraceId, span_id: SpanId, inherited: i64, b
         links_json: links.as_deref(),
         dropped_attributes_count: span.dropped_attributes_count,
         dropped_events_count: span.dropped_events_count,
-        dropped_links_count: span.dropped_links_count + links_left_out,
+        dropped_links_count: span.dropped_links_count.saturating_add(links_left_out),
         anomalies: inherited | flag(duplicates, anomaly::DUPLICATE_KEY) | event_flags | link_flags | parent_flags,
     };
     builder.append(&row, attributes.iter().map(|(key, value)| (key, value)));
