@@ -1,7 +1,7 @@
 //! Little memory and much to take: the server in a control group with a limit, under bombs, the largest requests all at once, questions,
 //! and a trace that does not end.
 //!
-//! `DAYTWO_MEMORY_MIB` says with how much memory (256 unless said; several as in `256,512,1024`), `DAYTWO_MEMORY_SPANS` how long the
+//! `DAYTWO_MEMORY_MIB` says with how much memory (512 unless said; several as in `256,512,1024`), `DAYTWO_MEMORY_SPANS` how long the
 //! trace is, `DAYTWO_MEMORY_BINARY` which server, as one built for release. Where no control group can be made, what the process holds
 //! at most is compared with the limit instead.
 
@@ -255,7 +255,7 @@ fn own_memory_peak(server: &Server, over: &AtomicBool) -> u64 {
 #[test]
 fn little_memory_is_enough() {
     let spans = variable("DAYTWO_MEMORY_SPANS", "100000").parse().unwrap();
-    for mebibytes in variable("DAYTWO_MEMORY_MIB", "256").split(',') {
+    for mebibytes in variable("DAYTWO_MEMORY_MIB", "512").split(',') {
         survives(mebibytes.parse::<u64>().unwrap() << 20, spans);
     }
 }
