@@ -15,6 +15,8 @@ const AHEAD_BYTES: usize = 512 << 10;
 
 /// How long the rest of a refused body is read and thrown away, so that the client gets to read its answer.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// And how much of it, in lengths that a request may have: a client that sends somewhat too much is read to its end.
+const DRAIN_TIMES: usize = 2;
 
 /// A body that pauses for so long, or that comes more slowly than `PROMISED_RATE` after its first second, loses what was set aside
 /// for the rest of it.
@@ -205,12 +207,13 @@ where
     }
 }
 
-/// Reads and throws away up to `bytes_max` more, so that a client that writes its whole body before it reads gets its answer.
-pub(crate) async fn drain<B>(mut body: B, bytes_max: usize)
+/// Reads and throws away the rest, up to twice what a request may have, so that a client that writes its whole body before it reads
+/// gets its answer.
+pub(crate) async fn drain<B>(mut body: B, request_bytes_max: usize)
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    let mut left = bytes_max;
+    let mut left = request_bytes_max.saturating_mul(DRAIN_TIMES);
     let pieces = async {
         while let Some(Ok(frame)) = body.frame().await {
             let length = frame.data_ref().map_or(0, Bytes::len);

@@ -60,7 +60,7 @@ where
             // Reading on would tell a client that waits for 100-continue to send what nobody wants.
             let wanted = !body.is_end_stream() && !parts.headers.contains_key(EXPECT);
             if wanted && !caller.may_break_off(&refusal, parts.version) {
-                ingest.tasks().spawn(drain(body, ingest.config().request_bytes_max.saturating_mul(2)));
+                ingest.tasks().spawn(drain(body, ingest.config().request_bytes_max));
             }
             refused(&refusal, format)
         }

@@ -168,7 +168,6 @@ impl AttributeColumns {
         self.keys.append_value(key);
         let mut digits = itoa::Buffer::new();
         self.number.clear();
-        // Writing to a String cannot fail.
         let (letter, text): (char, Option<&str>) = match value {
             AttributeValue::Text(text) => ('s', Some(text)),
             AttributeValue::Bytes(text) => ('x', Some(text)),

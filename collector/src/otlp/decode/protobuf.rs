@@ -4,7 +4,7 @@
 //! first pass steps over each span in one addition.
 
 mod span;
-mod value;
+pub(super) mod value;
 pub(super) mod wire;
 
 use std::borrow::Cow;

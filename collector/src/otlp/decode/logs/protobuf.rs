@@ -1,5 +1,6 @@
 //! Log records in protobuf, spliced into spans: resources, scopes and attributes are the same messages in both.
 
+use super::super::protobuf::value::key_and_text;
 use super::super::protobuf::wire::{Reader, WireError, bytes, fixed32, fixed64, varint};
 use super::{EVENT, Evaluations, Marks, span_id};
 
@@ -126,8 +127,9 @@ impl<'a> Record<'a> {
     }
 
     fn attribute(&mut self, attribute: &'a [u8]) -> Result<(), WireError> {
-        let (name, value) = key_value(attribute)?;
-        self.marks.attribute(name, value);
+        let (name, text) = key_and_text(attribute)?;
+        let name = std::str::from_utf8(name).unwrap_or_default();
+        self.marks.attribute(name, text.and_then(|text| std::str::from_utf8(text).ok()));
         if self.attributes.len() < ATTRIBUTES_MAX {
             self.attributes.push(attribute);
         }
@@ -157,39 +159,6 @@ impl<'a> Record<'a> {
         }
         Ok(span)
     }
-}
-
-/// Name of a `KeyValue`, and its value if that is a text.
-fn key_value(message: &[u8]) -> Result<(&str, Option<&str>), WireError> {
-    const KEY: u32 = bytes(1);
-    const VALUE: u32 = bytes(2);
-    let (mut name, mut value) = ("", None);
-    let mut reader = Reader::new(message);
-    while let Some(key) = reader.key()? {
-        match key {
-            KEY => name = std::str::from_utf8(reader.bytes()?).unwrap_or_default(),
-            VALUE => value = text(reader.bytes()?)?,
-            _ => reader.skip(key)?,
-        }
-    }
-    Ok((name, value))
-}
-
-/// The text of an `AnyValue`.
-fn text(message: &[u8]) -> Result<Option<&str>, WireError> {
-    const STRING: u32 = bytes(1);
-    let mut found = None;
-    let mut reader = Reader::new(message);
-    while let Some(key) = reader.key()? {
-        if key == STRING {
-            found = std::str::from_utf8(reader.bytes()?).ok();
-            continue;
-        }
-        reader.skip(key)?;
-        // The last field counts.
-        found = found.filter(|_| key >> 3 > 7);
-    }
-    Ok(found)
 }
 
 fn put_bytes(out: &mut Vec<u8>, key: u32, value: &[u8]) {

@@ -93,6 +93,13 @@ fn split_key_value(message: &[u8]) -> Result<(&[u8], &[u8]), WireError> {
     Ok((key, value))
 }
 
+/// The key of a `KeyValue`, and its value if that is a text; both as they came.
+pub(in crate::otlp::decode) fn key_and_text(message: &[u8]) -> Result<(&[u8], Option<&[u8]>), WireError> {
+    let (key, value) = split_key_value(message)?;
+    let text = if let Value::Text(text) = split_value(value)? { Some(text) } else { None };
+    Ok((key, text))
+}
+
 /// An `AnyValue` with its one field that counts: the last.
 enum Value<'a> {
     Empty,
