@@ -1,4 +1,4 @@
-// The four pages of objectives and deployments, and the evidence drawer, by keyboard alone, in light and dark.
+// The pages of objectives, deployments and flags, and the evidence drawer, by keyboard alone, in light and dark.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { launch, open } from "./browser.mjs";
@@ -12,6 +12,7 @@ before(async () => { server = await start(dist); browser = await launch(); });
 after(async () => { await browser?.close(); await server?.close(); });
 
 const FAIL = "/deployments/checkout/v2.15.0";
+const FLAG = "/flags/new-tax";
 const table = (page, name) => page.getByRole("table", { name, exact: true });
 const charts = (page, size) => page.waitForFunction((wanted) => document.querySelectorAll(".u-wrap canvas").length >= wanted, size);
 const press = async (page, ...keys) => { for (const key of keys) await page.keyboard.press(key); };
@@ -47,6 +48,7 @@ for (const theme of ["light", "dark"]) {
   for (const [name, path, ready] of [
     ["the board", "/slo", rows("Service level objectives")], ["the board by service", "/slo?view=service", rows("Service level objectives by service")], ["the wall", "/slo?view=wall", (page) => page.locator(".wall li").first().waitFor()],
     ["an objective", "/slo/checkout-latency", (page) => charts(page, 4)], ["the deployments", "/deployments", rows("Deployments")], ["a deployment", FAIL, detail],
+    ["the flags", "/flags", rows("Feature flags")], ["a flag", FLAG, async (page) => { await rows("Findings")(page); await charts(page, 1); }],
   ]) test(`Tab reaches everything on ${name}, in order, with a ring, in ${theme}`, () => at(path, ready, async (page) => {
     await walk(page, "body > div");
   }));
@@ -104,6 +106,27 @@ for (const theme of ["light", "dark"]) {
     await press(page, "Enter");
     await page.waitForURL("**/deployments/checkout/v2.15.0*");
     await page.locator(".banner .chip[data-state=FAIL]").waitFor();
+  }));
+
+  test(`a flag is opened, one of its services chosen, and left for an example trace, in ${theme}`, () => at("/flags", rows("Feature flags"), async (page) => {
+    await press(page, "j", "j", "k", "Enter");
+    await page.waitForURL("**/flags/new-tax*");
+    await page.locator(".banner .chip[data-state=FAIL]").waitFor();
+    const checkout = page.getByRole("button", { name: "checkout", exact: true });
+    await checkout.focus();
+    await press(page, "Enter");
+    await page.waitForURL("**of=on%7Ccheckout*");
+    await page.getByRole("heading", { name: /^checkout with on/ }).waitFor();
+    await focusOn(page, checkout);
+    await charts(page, 1);
+    const chart = page.getByRole("img", { name: /^Share of the traces by variant/ });
+    const said = page.locator(".card", { has: chart }).locator(".readout");
+    await chart.focus();
+    await press(page, "Home");
+    await page.waitForFunction((element) => /off .* on /.test(element.textContent), await said.elementHandle());
+    await page.getByRole("link", { name: /^[0-9a-f]{8}/ }).first().focus();
+    await press(page, "Enter");
+    await page.waitForURL("**/trace/*");
   }));
 
   test(`a long list is turned page by page, in ${theme}`, () => at("/many/deployments", rows("Deployments"), async (page) => {
