@@ -32,15 +32,26 @@ const TRACE_SPANS: u64 = 21;
 /// Spans whose cells are added with nothing around it.
 const FOLDED: u64 = 400_000;
 
-pub(crate) async fn run(spans: u64, dir: &Path, out: &mut impl Write) -> Result<(), Failed> {
+/// The parts of the run, in their order.
+pub(crate) const PARTS: [&str; 4] = ["fold", "busy", "long", "services"];
+
+/// Runs all parts, or one.
+pub(crate) async fn run(spans: u64, dir: &Path, only: Option<&str>, out: &mut impl Write) -> Result<(), Failed> {
     let dir = dir.join("cells");
     if dir.exists() {
         std::fs::remove_dir_all(&dir)?;
     }
-    fold(out)?;
-    busy(spans, &dir.join("busy"), out).await?;
-    long(spans, &dir.join("long"), out).await?;
-    services(out)?;
+    std::fs::create_dir_all(&dir)?;
+    for part in PARTS.into_iter().filter(|part| only.is_none_or(|only| only == *part)) {
+        let used = cpu::own();
+        match part {
+            "fold" => fold(out)?,
+            "busy" => busy(spans, &dir.join("busy"), out).await?,
+            "long" => long(spans, &dir.join("long"), out).await?,
+            _ => services(out)?,
+        }
+        writeln!(out, "({part} took {:.0} CPU s)", cpu::own().saturating_sub(used).as_secs_f64())?;
+    }
     std::fs::remove_dir_all(&dir)?;
     Ok(())
 }

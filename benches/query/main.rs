@@ -5,7 +5,7 @@
 //! the decoder and the store, and one span apart in its middle) and reuses it; `--spans 100000000` works alike, given 5 GB
 //! and time. Every figure is of warm files: each question is asked once before it counts.
 //!
-//! `--cells` asks the correlation engine instead: what cells cost and take, and RED from them (`cells.rs`).
+//! `--cells` asks the correlation engine instead: what cells cost and take, and RED from them (`cells.rs`); with `--only long` one part of it.
 //!
 //! The ceiling of RED is the same two columns through the Parquet reader into one histogram, with nothing around it: no
 //! grouping, no plan, no snapshot.
@@ -49,7 +49,7 @@ async fn main() -> Result<(), Failed> {
     let options = Options::from_args()?;
     let mut out = std::io::stdout().lock();
     if options.cells {
-        return cells::run(options.spans, &options.dir, &mut out).await;
+        return cells::run(options.spans, &options.dir, options.only.as_deref(), &mut out).await;
     }
     let clock = Arc::new(fill::CorpusClock::default());
     let store = fill::open(&options.dir, &clock).await?;
@@ -91,21 +91,29 @@ struct Options {
     dir: PathBuf,
     /// Cells instead of stored spans.
     cells: bool,
+    /// One part of [`cells::PARTS`] instead of all.
+    only: Option<String>,
 }
 
 impl Options {
     fn from_args() -> Result<Self, Failed> {
         let dir = std::env::temp_dir().join("daytwo-bench-query");
-        let mut options = Self { spans: 10_000_000, dir, cells: false };
+        let mut options = Self { spans: 10_000_000, dir, cells: false, only: None };
         let mut args = std::env::args().skip(1);
         while let Some(arg) = args.next() {
             match arg.as_str() {
                 "--spans" => options.spans = args.next().ok_or("--spans takes a number")?.parse()?,
                 "--dir" => options.dir = args.next().ok_or("--dir takes a folder")?.into(),
                 "--cells" => options.cells = true,
+                "--only" => {
+                    let part = args.next().filter(|part| cells::PARTS.contains(&part.as_str()));
+                    options.only = Some(part.ok_or_else(|| format!("--only takes one of {:?}", cells::PARTS))?);
+                }
                 // Cargo's own.
                 "--bench" => {}
-                other => return Err(format!("unknown option {other}; there are --spans, --dir and --cells").into()),
+                other => {
+                    return Err(format!("unknown option {other}; there are --spans, --dir, --cells and --only").into());
+                }
             }
         }
         Ok(options)

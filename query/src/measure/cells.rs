@@ -3,8 +3,12 @@
 mod exemplars;
 mod filter;
 mod kept;
+mod series;
+#[cfg(test)]
+mod tests;
 mod value;
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -15,6 +19,7 @@ use crate::sli::TimeWindow;
 pub use exemplars::Exemplar;
 pub use filter::CellFilter;
 pub(crate) use kept::KeptHour;
+use series::Series;
 pub use value::{CellEntry, CellKey, CellValue, Slot};
 
 /// Width of a fresh cell.
@@ -23,8 +28,6 @@ pub(crate) const FINE: Duration = Duration::from_secs(10);
 pub(crate) const COARSE: Duration = Duration::from_secs(300);
 /// Fresh cells are kept this long.
 const FINE_KEPT: Duration = Duration::from_secs(2 * 3600);
-/// What a cell takes of its tree beside itself: its start, and its share of the room in leaves, six elevenths full when filled in order.
-const CELL_PLACE_BYTES: usize = 16 + size_of::<CellValue>() * 5 / 6;
 /// Name of the operation that takes what is over the limit.
 const OVERFLOW: &str = "~other";
 
@@ -34,19 +37,18 @@ pub(crate) fn slot_start(at: UnixNanos, width: Duration) -> i64 {
     at.0.div_euclid(width).saturating_mul(width)
 }
 
-#[derive(Debug, Default)]
-struct Series {
-    fine: BTreeMap<i64, CellValue>,
-    coarse: BTreeMap<i64, CellValue>,
-}
-
 /// Cells of every operation.
 #[derive(Debug)]
 pub struct SliCells {
     series: HashMap<CellKey, Series>,
     series_max: usize,
     bytes_max: usize,
+    /// What all series take.
     bytes: usize,
+    /// No fresh cell starts before this.
+    oldest_fine: i64,
+    /// No rolled-up cell starts before this.
+    oldest_coarse: i64,
     overflowed: u64,
     dropped: u64,
     /// Hours with rolled-up cells that have changed since they were written.
@@ -61,6 +63,8 @@ impl SliCells {
             series_max,
             bytes_max,
             bytes: 0,
+            oldest_fine: i64::MAX,
+            oldest_coarse: i64::MAX,
             overflowed: 0,
             dropped: 0,
             changed: BTreeSet::new(),
@@ -70,15 +74,42 @@ impl SliCells {
     /// Adds one span.
     pub fn add(&mut self, entry: &CellEntry) {
         let key = self.admitted(&entry.key);
-        let series = self.series.entry(key).or_default();
-        cell_at(series, entry.at, &mut self.changed).add(entry);
+        self.change(key, entry.at, |cell| cell.add(entry));
     }
 
     /// Takes out a span that was added before.
     pub fn remove(&mut self, entry: &CellEntry) {
         let key = self.counted_under(&entry.key);
-        let Some(series) = self.series.get_mut(&key) else { return };
-        cell_at(series, entry.at, &mut self.changed).remove(entry);
+        if self.series.contains_key(&key) {
+            self.change(key, entry.at, |cell| cell.remove(entry));
+        }
+    }
+
+    fn change(&mut self, key: CellKey, at: UnixNanos, change: impl FnOnce(&mut CellValue)) {
+        let rolled_up = self.with_series(key, |series| series.change(at, change));
+        match rolled_up {
+            Some(start) => {
+                self.changed.insert(kept::hour_of(start));
+            }
+            None => self.oldest_fine = self.oldest_fine.min(slot_start(at, FINE)),
+        }
+    }
+
+    /// Does something with the series of a key, which may be new, and counts what it takes then.
+    fn with_series<R>(&mut self, key: CellKey, change: impl FnOnce(&mut Series) -> R) -> R {
+        let (before, series) = match self.series.entry(key) {
+            Entry::Vacant(place) => {
+                let series = Series::of(place.key());
+                (0, place.insert(series))
+            }
+            Entry::Occupied(place) => {
+                let series = place.into_mut();
+                (series.bytes(), series)
+            }
+        };
+        let done = change(series);
+        self.bytes = self.bytes.saturating_add(series.bytes()).saturating_sub(before);
+        done
     }
 
     /// The key itself while there is room, else one that collects the overflow.
@@ -106,51 +137,41 @@ impl SliCells {
         CellKey { service: OVERFLOW.into(), version: "".into(), ..other }
     }
 
-    /// Rolls old cells up, and drops the oldest while there are more bytes than allowed.
+    /// Rolls old cells up, and drops the oldest while there are more bytes than allowed. To be called every few seconds: as long as no cell
+    /// has grown too old, nothing is looked at.
     pub fn maintain(&mut self, now: UnixNanos, kept: Duration) {
         let fine_from = slot_start(now.saturating_sub(FINE_KEPT), COARSE);
         let coarse_from = now.saturating_sub(kept).0;
-        for series in self.series.values_mut() {
-            let fresh = series.fine.split_off(&fine_from);
-            for (start, value) in std::mem::replace(&mut series.fine, fresh) {
-                let coarse_start = slot_start(UnixNanos(start), COARSE);
-                self.changed.insert(kept::hour_of(coarse_start));
-                let coarse = series.coarse.entry(coarse_start).or_default();
-                coarse.merge_coarsely(&value);
-            }
-            series.coarse = series.coarse.split_off(&coarse_from);
+        if self.oldest_fine < fine_from {
+            let changed = &mut self.changed;
+            self.series.values_mut().for_each(|series| series.roll_up(fine_from, changed));
+            self.take_stock();
+        }
+        if self.oldest_coarse < coarse_from {
+            self.series.values_mut().for_each(|series| series.forget(coarse_from));
+            self.take_stock();
         }
         self.changed = self.changed.split_off(&kept::hour_of(coarse_from));
-        self.series.retain(|_, series| !series.fine.is_empty() || !series.coarse.is_empty());
         self.shed();
     }
 
     fn shed(&mut self) {
-        self.bytes = self.measured_bytes();
         while self.bytes > self.bytes_max {
-            let oldest = |series: &Series| {
-                let coarse = series.coarse.keys().next();
-                coarse.or_else(|| series.fine.keys().next()).copied()
-            };
-            let Some(first) = self.series.values().filter_map(oldest).min() else { return };
+            let Some(first) = self.series.values().filter_map(Series::oldest).min() else { return };
             let cut = first.saturating_add(slot_width(COARSE));
-            for series in self.series.values_mut() {
-                let before = series.fine.len() + series.coarse.len();
-                series.fine = series.fine.split_off(&cut);
-                series.coarse = series.coarse.split_off(&cut);
-                let after = series.fine.len() + series.coarse.len();
-                self.dropped = self.dropped.saturating_add(before.saturating_sub(after) as u64);
-            }
-            self.bytes = self.measured_bytes();
+            let dropped: u64 = self.series.values_mut().map(|series| series.drop_before(cut)).sum();
+            self.dropped = self.dropped.saturating_add(dropped);
+            self.take_stock();
         }
     }
 
-    fn measured_bytes(&self) -> usize {
-        let of = |(key, series): (&CellKey, &Series)| -> usize {
-            let cells = series.fine.values().chain(series.coarse.values());
-            cells.map(|cell| cell.bytes() + CELL_PLACE_BYTES).sum::<usize>() + key.bytes() + size_of::<Series>()
-        };
-        self.series.iter().map(of).sum()
+    /// After many series have changed: those without cells go, and what is known of all of them is found anew.
+    fn take_stock(&mut self) {
+        self.series.retain(|_, series| series.len() > 0);
+        self.bytes = self.series.values().map(Series::bytes).sum();
+        let first = |cells: &BTreeMap<i64, CellValue>| cells.first_key_value().map(|(start, _)| *start);
+        self.oldest_fine = self.series.values().filter_map(|series| first(series.fine())).min().unwrap_or(i64::MAX);
+        self.oldest_coarse = self.series.values().filter_map(|series| first(series.coarse())).min().unwrap_or(i64::MAX);
     }
 
     /// Cells of the keys wanted that start within the window (the first one may start up to its width earlier), in no order.
@@ -161,8 +182,8 @@ impl SliCells {
     ) -> impl Iterator<Item = (&CellKey, Slot, &CellValue)> {
         let to = window.to.0.saturating_sub(1);
         self.series.iter().filter(move |(key, _)| wanted(key)).flat_map(move |(key, series)| {
-            let fine = within(&series.fine, slot_start(window.from, FINE), to, FINE);
-            let coarse = within(&series.coarse, slot_start(window.from, COARSE), to, COARSE);
+            let fine = within(series.fine(), slot_start(window.from, FINE), to, FINE);
+            let coarse = within(series.coarse(), slot_start(window.from, COARSE), to, COARSE);
             coarse.chain(fine).map(move |(slot, value)| (key, slot, value))
         })
     }
@@ -180,18 +201,18 @@ impl SliCells {
     pub fn cells_of(&self, key: &CellKey, wanted: &CellFilter) -> impl Iterator<Item = (Slot, &CellValue)> {
         let (from, to) = (wanted.from_unix_nano, wanted.to_unix_nano);
         self.series.get(key).into_iter().flat_map(move |series| {
-            within(&series.coarse, from, to, COARSE).chain(within(&series.fine, from, to, FINE))
+            within(series.coarse(), from, to, COARSE).chain(within(series.fine(), from, to, FINE))
         })
     }
 
-    /// Bytes that cells took when they were looked after last, every ten seconds.
+    /// Bytes that cells take.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// How many cells there are.
     pub fn len(&self) -> usize {
-        self.series.values().map(|series| series.fine.len() + series.coarse.len()).sum()
+        self.series.values().map(Series::len).sum()
     }
 
     /// Whether there is none.
@@ -208,15 +229,6 @@ impl SliCells {
     pub fn dropped(&self) -> u64 {
         self.dropped
     }
-}
-
-fn cell_at<'a>(series: &'a mut Series, at: UnixNanos, changed: &mut BTreeSet<i64>) -> &'a mut CellValue {
-    let coarse = slot_start(at, COARSE);
-    if series.coarse.contains_key(&coarse) {
-        changed.insert(kept::hour_of(coarse));
-        return series.coarse.entry(coarse).or_default();
-    }
-    series.fine.entry(slot_start(at, FINE)).or_default()
 }
 
 fn slot_width(width: Duration) -> i64 {

@@ -91,11 +91,10 @@ impl Correlator {
 /// The histogram in HDR V2 form, each bucket at its middle, weights as whole numbers of spans.
 fn hdr(histogram: &LogHistogram<u64>) -> Vec<u8> {
     let spans = |weight: u64| weight.saturating_add(Weight::ONE / 2) / Weight::ONE;
+    let middles = histogram.middles();
     let at_middle = |(bucket, weight): &(i16, u64)| {
-        let middle = (histogram.lower_bound(*bucket) * histogram.lower_bound(bucket.saturating_add(1))).sqrt();
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive nanoseconds below 2^64")]
-        let value = middle.round() as u64;
-        (value, spans(*weight))
+        let middle = usize::try_from(*bucket).ok().and_then(|bucket| middles.get(bucket)).copied();
+        (middle.unwrap_or(u64::MAX), spans(*weight))
     };
     let zeros = std::iter::once((0, spans(histogram.zeros())));
     let mut bytes = Vec::new();

@@ -11,8 +11,9 @@ use std::time::Duration;
 use daytwo_storage::{TraceId, UnixNanos};
 
 use super::exemplars::{EACH_MAX, Exemplar, Exemplars};
+use super::series::bytes_of;
 use super::value::More;
-use super::{CELL_PLACE_BYTES, COARSE, CellKey, CellValue, FINE_KEPT, Series, SliCells, slot_start, slot_width};
+use super::{COARSE, CellKey, CellValue, FINE_KEPT, Series, SliCells, slot_start, slot_width};
 use crate::measure::bytes::{number, put_number, put_text, text};
 use crate::measure::{Count, LogHistogram};
 
@@ -42,7 +43,7 @@ impl SliCells {
     pub(crate) fn take_changed(&mut self, now: UnixNanos, at_the_end: bool) -> Vec<KeptHour> {
         let whole_until = slot_start(now.saturating_sub(FINE_KEPT), COARSE);
         if at_the_end {
-            let fine = self.series.values().flat_map(|series| series.fine.keys()).map(|start| hour_of(*start));
+            let fine = self.series.values().flat_map(|series| series.fine().keys()).map(|start| hour_of(*start));
             self.changed.extend(fine);
         }
         let due = |start: &i64| at_the_end || start.saturating_add(slot_width(HOUR)) <= whole_until;
@@ -95,7 +96,7 @@ impl SliCells {
             return Err("its checksum does not match");
         }
         let cells = decode(&mut body, form).ok_or("it holds something that is no cell")?;
-        let memory = cells.iter().map(|(_, _, cell)| cell.bytes() + CELL_PLACE_BYTES).sum();
+        let memory = cells.iter().map(|(_, _, cell)| bytes_of(cell)).sum();
         for (key, at, cell) in cells {
             self.fill(key, at, cell);
         }
@@ -108,42 +109,30 @@ impl SliCells {
         self.dropped = self.dropped.max(other.dropped);
         self.changed.extend(other.changed);
         for (key, series) in other.series {
-            for (at, cell) in series.coarse {
-                self.fill(key.clone(), at, cell);
-            }
-            for (at, cell) in series.fine {
-                self.fill_fine(&key, at, cell);
-            }
+            let (coarse, fine) = series.into_cells();
+            coarse.into_iter().for_each(|(at, cell)| self.fill(key.clone(), at, cell));
+            fine.into_iter().for_each(|(at, cell)| self.fill_fine(key.clone(), at, cell));
         }
     }
 
-    /// The series of a key, while there is room for it.
-    fn series_of(&mut self, key: &CellKey) -> Option<&mut Series> {
-        if !self.series.contains_key(key) && self.series.len() >= self.series_max.saturating_mul(2) {
-            self.dropped = self.dropped.saturating_add(1);
-            return None;
-        }
-        Some(self.series.entry(key.clone()).or_default())
+    /// Whether there is room for a cell of this key; else it counts as dropped.
+    fn has_room_for(&mut self, key: &CellKey) -> bool {
+        let has_room = self.series.contains_key(key) || self.series.len() < self.series_max.saturating_mul(2);
+        self.dropped = self.dropped.saturating_add(u64::from(!has_room));
+        has_room
     }
 
     fn fill(&mut self, key: CellKey, at: i64, cell: CellValue) {
-        let Some(series) = self.series_of(&key) else { return };
-        let end = at.saturating_add(slot_width(COARSE));
-        let fine: u64 = series.fine.range(at..end).map(|(_, cell)| cell.calls).sum();
-        let coarse = series.coarse.get(&at).map_or(0, |cell| cell.calls);
-        if cell.calls > fine.saturating_add(coarse) {
-            let later = series.fine.split_off(&end);
-            series.fine.split_off(&at);
-            series.fine.extend(later);
-            series.coarse.insert(at, cell);
+        if self.has_room_for(&key) {
+            self.with_series(key, |series| series.fill(at, cell));
+            self.oldest_coarse = self.oldest_coarse.min(at);
         }
     }
 
-    fn fill_fine(&mut self, key: &CellKey, at: i64, cell: CellValue) {
-        let Some(series) = self.series_of(key) else { return };
-        let rolled_up = series.coarse.contains_key(&slot_start(UnixNanos(at), COARSE));
-        if !rolled_up && cell.calls > series.fine.get(&at).map_or(0, |cell| cell.calls) {
-            series.fine.insert(at, cell);
+    fn fill_fine(&mut self, key: CellKey, at: i64, cell: CellValue) {
+        if self.has_room_for(&key) {
+            self.with_series(key, |series| series.fill_fine(at, cell));
+            self.oldest_fine = self.oldest_fine.min(at);
         }
     }
 }
@@ -153,8 +142,8 @@ impl Series {
     fn rolled_up(&self, start: i64) -> BTreeMap<i64, CellValue> {
         let hour = start..start.saturating_add(slot_width(HOUR));
         let mut cells: BTreeMap<i64, CellValue> =
-            self.coarse.range(hour.clone()).map(|(at, cell)| (*at, cell.clone())).collect();
-        for (at, cell) in self.fine.range(hour) {
+            self.coarse().range(hour.clone()).map(|(at, cell)| (*at, cell.clone())).collect();
+        for (at, cell) in self.fine().range(hour) {
             let coarse = cells.entry(slot_start(UnixNanos(*at), COARSE)).or_default();
             coarse.merge_coarsely(cell);
         }

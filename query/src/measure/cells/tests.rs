@@ -1,0 +1,171 @@
+use std::ops::Range;
+
+use daytwo_storage::TraceId;
+use proptest::prelude::*;
+
+use super::*;
+use crate::trace::Weight;
+
+const START: i64 = 1_795_341_600_000_000_000;
+const SECOND: i64 = 1_000_000_000;
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// A call of one of a few operations, so many seconds after [`START`].
+fn call(operation: u8, second: i64, duration_ns: i64) -> CellEntry {
+    CellEntry {
+        key: CellKey {
+            environment: "prod".into(),
+            service: "pay".into(),
+            version: "v1".into(),
+            operation: format!("GET /{operation}").into(),
+            kind: 2,
+            peer: "".into(),
+        },
+        at: UnixNanos(START + second * SECOND),
+        duration_ns,
+        self_ns: Some(duration_ns / 2),
+        gap_ns: (duration_ns % 3 == 0).then_some(duration_ns / 3),
+        error: duration_ns % 2 == 0,
+        own_error: false,
+        weight: Weight::of(if duration_ns % 5 == 0 { "ot=th:c" } else { "" }),
+        trace_id: TraceId::from_bytes(&[[1; 8], duration_ns.to_be_bytes()].concat()).unwrap(),
+    }
+}
+
+/// What is asked of cells in a test.
+#[derive(Debug, Clone)]
+enum Step {
+    Add(CellEntry),
+    /// Takes out one of those added before.
+    Remove(prop::sample::Index),
+    /// Lets so many seconds pass, and looks after the cells then.
+    Wait(i64),
+    /// Puts in another count of calls like these.
+    Fill(Vec<CellEntry>),
+}
+
+fn calls(seconds: Range<i64>) -> impl Strategy<Value = CellEntry> {
+    (0_u8..4, seconds, 1_i64..1 << 30).prop_map(|(operation, second, duration)| call(operation, second, duration))
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        6 => calls(0..6 * 3_600).prop_map(Step::Add),
+        1 => any::<prop::sample::Index>().prop_map(Step::Remove),
+        2 => (1_i64..2_000).prop_map(Step::Wait),
+        1 => prop::collection::vec(calls(0..3_600), 1..8).prop_map(Step::Fill),
+    ];
+    prop::collection::vec(step, 1..80)
+}
+
+/// What all cells take, looked at one by one.
+fn walked(cells: &SliCells) -> usize {
+    let of = |(key, series): (&CellKey, &Series)| {
+        let all = series.fine().values().chain(series.coarse().values());
+        all.map(series::bytes_of).sum::<usize>() + key.bytes() + size_of::<Series>()
+    };
+    cells.series.iter().map(of).sum()
+}
+
+/// Starts of all cells, with their widths.
+fn starts(cells: &SliCells) -> Vec<(i64, Duration)> {
+    let of = |series: &Series| {
+        let fine: Vec<_> = series.fine().keys().map(|start| (*start, FINE)).collect();
+        fine.into_iter().chain(series.coarse().keys().map(|start| (*start, COARSE))).collect::<Vec<_>>()
+    };
+    cells.series.values().flat_map(of).collect()
+}
+
+proptest! {
+    /// Scenario: calls are added, taken out and put in from another count in any order, while time passes at any pace, with and without a limit
+    /// of memory that is felt.
+    /// Guarantees: what cells take is what a walk over all of them finds, at any moment; once they were looked after no cell is too old for its
+    /// width, none is older than cells are kept, and the limit holds.
+    #[test]
+    fn what_cells_take_is_always_known(steps in steps(), felt: bool) {
+        let bytes_max = if felt { 20_000 } else { usize::MAX };
+        let (mut cells, mut now, mut added) = (SliCells::new(3, bytes_max), START, Vec::new());
+        for step in steps {
+            match step {
+                Step::Add(entry) => {
+                    cells.add(&entry);
+                    added.push(entry);
+                }
+                Step::Remove(which) if !added.is_empty() => cells.remove(&added.swap_remove(which.index(added.len()))),
+                Step::Remove(_) => {}
+                Step::Fill(entries) => {
+                    let mut other = SliCells::new(3, usize::MAX);
+                    entries.iter().for_each(|entry| other.add(entry));
+                    other.maintain(UnixNanos(now), DAY);
+                    cells.fill_from(other);
+                }
+                Step::Wait(seconds) => {
+                    now += seconds * SECOND;
+                    cells.maintain(UnixNanos(now), Duration::from_secs(4 * 3_600));
+                    let (fine_from, kept_from) = (slot_start(UnixNanos(now - 7_200 * SECOND), COARSE), now - 14_400 * SECOND);
+                    for (start, width) in starts(&cells) {
+                        let oldest = if width == FINE { fine_from } else { kept_from };
+                        prop_assert!(start >= oldest, "{} {:?}", start, width);
+                    }
+                    prop_assert!(cells.bytes() <= bytes_max);
+                    prop_assert_eq!(cells.len(), starts(&cells).len());
+                }
+            }
+            prop_assert_eq!(cells.bytes(), walked(&cells));
+        }
+    }
+
+    /// Scenario: calls over six hours come in any order, hours late some of them, while the clock goes on in steps of any length.
+    /// Guarantees: each cell has the calls that a list of all of them, sorted into its slots, says it has.
+    #[test]
+    fn cells_hold_what_a_list_holds(entries in prop::collection::vec(calls(0..6 * 3_600), 1..120), pace in 1_i64..600) {
+        let (mut cells, mut now) = (SliCells::new(100, usize::MAX), START + 6 * 3_600 * SECOND);
+        for entry in &entries {
+            cells.add(entry);
+            now += pace * SECOND;
+            cells.maintain(UnixNanos(now), DAY);
+        }
+        let mut expected: BTreeMap<(CellKey, i64), u64> = BTreeMap::new();
+        for entry in entries.iter().filter(|entry| entry.at.0 >= now - 86_400 * SECOND) {
+            let is_fine = slot_start(entry.at, COARSE) >= slot_start(UnixNanos(now - 7_200 * SECOND), COARSE);
+            let slot = slot_start(entry.at, if is_fine { FINE } else { COARSE });
+            *expected.entry((entry.key.clone(), slot)).or_default() += 1;
+        }
+        let ever = TimeWindow { from: UnixNanos(0), to: UnixNanos(i64::MAX) };
+        let found: BTreeMap<(CellKey, i64), u64> =
+            cells.iter(ever, |_| true).map(|(key, slot, cell)| ((key.clone(), slot.from_unix_nano), cell.calls)).collect();
+        prop_assert_eq!(found, expected);
+    }
+}
+
+/// Scenario: ten hours of calls of two operations, of which there is room for some two thirds.
+/// Guarantees: the oldest go, of both operations alike, no more of them than must, and each is counted.
+#[test]
+fn the_oldest_cells_go_first() {
+    let filled = |bytes_max| {
+        let mut cells = SliCells::new(10, bytes_max);
+        (0..7_200)
+            .for_each(|number| cells.add(&call(u8::from(number % 2 == 0), number * 5, 1_000_000 + number * 7_919)));
+        cells.maintain(UnixNanos(START + 36_000 * SECOND), DAY);
+        cells
+    };
+    let whole = filled(usize::MAX);
+    let limit = whole.bytes() * 2 / 3;
+    let cut = filled(limit);
+    assert!(cut.bytes() <= limit);
+    assert_eq!(cut.dropped(), (whole.len() - cut.len()) as u64);
+    let (mut before, mut after) = (starts(&whole), starts(&cut));
+    before.sort();
+    after.sort();
+    assert!(before.ends_with(&after) && !after.is_empty());
+    // One step more would have been enough: the cells of the youngest five minutes that went do not fit in.
+    let youngest_gone = before[before.len() - after.len() - 1].0;
+    let of_step = |series: &Series| {
+        let all = series.coarse().iter().chain(series.fine());
+        let start = slot_start(UnixNanos(youngest_gone), COARSE);
+        all.filter(|(at, _)| (start..start + 300 * SECOND).contains(*at))
+            .map(|(_, cell)| series::bytes_of(cell))
+            .sum::<usize>()
+    };
+    assert!(cut.bytes() + whole.series.values().map(of_step).sum::<usize>() > limit);
+}
