@@ -48,7 +48,7 @@ pub struct EngineStatus {
     pub evicted_traces: u64,
     /// Cells held.
     pub cells: u64,
-    /// Bytes that they take, as counted every ten seconds.
+    /// Bytes that they take.
     pub cell_bytes: u64,
     /// Spans that came after their trace had been closed; their trace was measured again.
     pub late_spans: u64,

@@ -4,6 +4,7 @@
 
 mod arrivals;
 mod history;
+mod minutes;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,7 @@ use crate::deployment::{DeclaredSet, DeploymentKind};
 use crate::measure::{TraceRecord, slot_start};
 use crate::trace::{SpanResource, identity};
 pub(super) use history::History;
+use minutes::Minutes;
 
 /// Traffic of versions is kept by the minute.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -54,7 +56,7 @@ impl Seen {
 struct VersionTraffic {
     first: Option<UnixNanos>,
     last: Option<UnixNanos>,
-    minutes: BTreeMap<i64, u64>,
+    minutes: Minutes,
     instances: BTreeMap<Arc<str>, Seen>,
     /// Parts of the identity, by name and value.
     builds: BTreeMap<(Arc<str>, Arc<str>), Seen>,
@@ -64,18 +66,12 @@ struct VersionTraffic {
 type Traffic = BTreeMap<Arc<str>, VersionTraffic>;
 
 impl VersionTraffic {
-    fn traces(&self) -> u64 {
-        self.minutes.values().sum()
-    }
-
-    fn between(&self, from: i64, to: i64) -> u64 {
-        self.minutes.range(from..to.max(from)).map(|(_, count)| *count).sum()
-    }
-
     fn count(&mut self, at: UnixNanos, believed: UnixNanos, add: bool) {
-        let count = self.minutes.entry(slot_start(at, MINUTE)).or_default();
-        *count = if add { count.saturating_add(1) } else { count.saturating_sub(1) };
-        if add {
+        let minute = slot_start(at, MINUTE);
+        if !add {
+            self.minutes.remove(minute);
+        } else {
+            self.minutes.add(minute);
             self.first = Some(self.first.map_or(believed, |first| first.min(believed)));
             self.last = Some(self.last.map_or(at, |last| last.max(at)));
         }
@@ -170,7 +166,7 @@ impl Versions {
         let from = now.saturating_sub(kept);
         for versions in self.services.values_mut() {
             for traffic in versions.values_mut() {
-                traffic.minutes = traffic.minutes.split_off(&from.0);
+                traffic.minutes.forget_before(from.0);
                 traffic.instances.retain(|_, seen| seen.last >= from);
             }
             versions.retain(|_, traffic| !traffic.minutes.is_empty());
@@ -186,7 +182,7 @@ impl Versions {
                 concerned && declared.meets(&key.1, &key.0, version, &history::identity(traffic))
             };
             let enough = |(version, traffic): &(&Arc<str>, &VersionTraffic)| {
-                let traces = traffic.traces();
+                let traces = traffic.minutes.traces();
                 traces >= traces_min || (traces > 0 && is_declared(version, traffic))
             };
             let found = versions.iter().filter(enough);

@@ -9,12 +9,10 @@ use super::{Arrival, MINUTE, MINUTE_NS, ServiceKey, Traffic, VersionTraffic};
 use crate::deployment::DeploymentKind;
 use crate::measure::slot_start;
 
-/// An absence longer than this needs no more than to be improbable, ...
+/// An absence (of two whole minutes at least) longer than this needs no more than to be improbable, ...
 const ABSENT_NS: i64 = 300_000_000_000;
-/// ... a shorter one needs so many traces of other versions in it, for a rolling update goes to and fro, ...
+/// ... a shorter one needs so many traces of other versions in it, for a rolling update goes to and fro.
 const OTHERS_MIN: u64 = 20;
-/// ... and one of less than two whole minutes is none.
-const ABSENT_MIN_NS: i64 = 3 * MINUTE_NS;
 /// At its share of the traffic before, a version has no trace by chance once in 20,000 times: e^-10.
 const IMPROBABLE: f64 = 10.0;
 /// A version is never held to have had more than this share, for its neighbours' first traces are few.
@@ -51,13 +49,9 @@ pub(super) fn of_version(
 /// The latest absence of a version in which another had its place: its last minute before, and the return.
 fn last_absence(version: &Arc<str>, traffic: &VersionTraffic, versions: &Traffic) -> Option<(i64, UnixNanos)> {
     let first = traffic.first.map_or(i64::MIN, |first| slot_start(first, MINUTE));
-    let minutes: Vec<i64> =
-        traffic.minutes.range(first..).filter(|(_, count)| **count > 0).map(|(minute, _)| *minute).collect();
-    let gaps = minutes.windows(2).filter_map(|pair| Some((*pair.first()?, *pair.last()?)));
-    let mut replaced = gaps.filter(|(gone, back)| {
-        back.saturating_sub(*gone) >= ABSENT_MIN_NS && was_replaced(version, versions, *gone, *back)
-    });
-    let (gone, back) = replaced.next_back()?;
+    // Nobody can have taken the place of the only one.
+    let mut gaps = traffic.minutes.gaps_since(first).take_while(|_| versions.len() > 1);
+    let (gone, back) = gaps.find(|(gone, back)| was_replaced(version, versions, *gone, *back))?;
     Some((gone, UnixNanos(back)))
 }
 
@@ -66,23 +60,27 @@ fn last_absence(version: &Arc<str>, traffic: &VersionTraffic, versions: &Traffic
 fn was_replaced(version: &Arc<str>, versions: &Traffic, gone: i64, back: i64) -> bool {
     let after = gone.saturating_add(MINUTE_NS);
     let others = total(versions, after, back);
+    if others == 0 {
+        return false;
+    }
     let long = back.saturating_sub(gone) > ABSENT_NS;
     let before = UnixNanos(after).saturating_sub(Duration::from_secs(3_600)).0;
-    let own = versions.get(version).map_or(0, |traffic| traffic.between(before, after));
+    let own = versions.get(version).map_or(0, |traffic| traffic.minutes.between(before, after));
     let share = (own as f64 / total(versions, before, after).max(1) as f64).min(SHARE_MAX);
     let improbable = others as f64 * -(-share).ln_1p() >= IMPROBABLE;
-    others > 0 && improbable && (long || others >= OTHERS_MIN)
+    improbable && (long || others >= OTHERS_MIN)
 }
 
 /// Traces of all versions in a window.
 pub(super) fn total(versions: &Traffic, from: i64, to: i64) -> u64 {
-    versions.values().map(|traffic| traffic.between(from, to)).sum()
+    versions.values().map(|traffic| traffic.minutes.between(from, to)).sum()
 }
 
 /// The other version with most traces in a window.
 pub(super) fn busiest(version: &Arc<str>, versions: &Traffic, from: i64, to: i64) -> Option<Arc<str>> {
     let others = versions.iter().filter(|(other, _)| *other != version);
-    let counted = others.map(|(other, traffic)| (traffic.between(from, to), other)).filter(|(count, _)| *count > 0);
+    let counted =
+        others.map(|(other, traffic)| (traffic.minutes.between(from, to), other)).filter(|(count, _)| *count > 0);
     counted
         .max_by(|left, right| left.0.cmp(&right.0).then_with(|| right.1.cmp(left.1)))
         .map(|(_, other)| Arc::clone(other))
@@ -93,8 +91,8 @@ fn previous_of(version: &Arc<str>, first: UnixNanos, versions: &Traffic) -> Opti
     let hour_before = first.saturating_sub(Duration::from_secs(3_600)).0;
     let earlier = versions.iter().filter(|(other, traffic)| *other != version && traffic.first < Some(first));
     let counted = earlier.map(|(other, traffic)| {
-        let last = traffic.minutes.range(..first.0).next_back().map(|(minute, _)| *minute);
-        (traffic.between(hour_before, first.0), last, other)
+        let last = traffic.minutes.last_before(first.0);
+        (traffic.minutes.between(hour_before, first.0), last, other)
     });
     counted
         .max_by(|left, right| (left.0, left.1).cmp(&(right.0, right.1)).then_with(|| right.2.cmp(left.2)))
@@ -104,10 +102,10 @@ fn previous_of(version: &Arc<str>, first: UnixNanos, versions: &Traffic) -> Opti
 /// Share of the service's traces in the latest two minutes that had any.
 #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
 fn latest_share(version: &Arc<str>, versions: &Traffic) -> Option<f64> {
-    let newest = versions.values().filter_map(|traffic| traffic.minutes.keys().next_back()).max()?;
-    let from = UnixNanos(*newest).saturating_sub(MINUTE).0;
+    let newest = versions.values().filter_map(|traffic| traffic.minutes.newest()).max()?;
+    let from = UnixNanos(newest).saturating_sub(MINUTE).0;
     let to = newest.saturating_add(1);
     let all = total(versions, from, to);
-    let own = versions.get(version).map_or(0, |traffic| traffic.between(from, to));
+    let own = versions.get(version).map_or(0, |traffic| traffic.minutes.between(from, to));
     (all > 0).then(|| own as f64 / all as f64)
 }

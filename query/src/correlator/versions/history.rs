@@ -83,10 +83,10 @@ impl History<'_> {
     pub(in crate::correlator) fn shares(&self, from: UnixNanos) -> Vec<SharePoint> {
         let mut minutes: BTreeMap<i64, [u64; 2]> = BTreeMap::new();
         for (version, traffic) in self.versions {
-            for (minute, count) in traffic.minutes.range(slot_start(from, MINUTE)..).filter(|(_, count)| **count > 0) {
-                let [own, all] = minutes.entry(*minute).or_default();
-                *all = all.saturating_add(*count);
-                *own = own.saturating_add(if version == self.version { *count } else { 0 });
+            for (minute, count) in traffic.minutes.since(slot_start(from, MINUTE)) {
+                let [own, all] = minutes.entry(minute).or_default();
+                *all = all.saturating_add(count);
+                *own = own.saturating_add(if version == self.version { count } else { 0 });
             }
         }
         let surplus = minutes.len().saturating_sub(POINTS_MAX);
@@ -123,7 +123,7 @@ impl History<'_> {
         let old = self
             .versions
             .get(previous)
-            .map_or(0, |traffic| traffic.between(hour_before, start.saturating_add(MINUTE_NS)));
+            .map_or(0, |traffic| traffic.minutes.between(hour_before, start.saturating_add(MINUTE_NS)));
         let shares = self.shares(arrival.first_seen);
         let since: Vec<&SharePoint> =
             shares.iter().filter(|point| (start..until).contains(&point.t_unix_nano)).collect();
@@ -244,7 +244,7 @@ impl History<'_> {
     #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
     fn dominant(&self, minute: i64) -> Option<&Arc<str>> {
         let all = total(self.versions, minute, minute.saturating_add(1)) as f64;
-        let has = |traffic: &VersionTraffic| traffic.minutes.get(&minute).copied().unwrap_or(0) as f64;
+        let has = |traffic: &VersionTraffic| traffic.minutes.at(minute) as f64;
         let found = self.versions.iter().find(|(_, traffic)| all > 0.0 && has(traffic) >= DOMINANT * all);
         found.map(|(version, _)| version)
     }
@@ -255,7 +255,7 @@ impl History<'_> {
         let after = slot_start(last, MINUTE).saturating_add(MINUTE_NS);
         let (others, other) =
             (total(self.versions, after, i64::MAX), busiest(self.version, self.versions, after, i64::MAX)?);
-        let minutes = self.versions.get(&other).map_or(0, |traffic| traffic.minutes.range(after..).count());
+        let minutes = self.versions.get(&other).map_or(0, |traffic| traffic.minutes.since(after).count());
         let older = self.versions.get(&other).and_then(|traffic| traffic.first) < self.traffic.first;
         (others >= OTHERS_MIN && minutes >= 2).then(|| Note {
             kind: if older { NoteKind::Withdrawn } else { NoteKind::Replaced },
