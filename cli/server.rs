@@ -36,6 +36,10 @@ const ALERTS: &str = "the alerts";
 const DECLARED_FILE: &str = "deployments.json";
 /// 16 MiB: a thousand declarations, each with every field at its limit and every byte of it escaped.
 const DECLARED_BYTES_MAX: usize = 16 << 20;
+/// Where declared weights of flags are kept.
+const FLAGS_FILE: &str = "flags.json";
+/// 16 MiB: a thousand declarations of sixteen variants, each with every field at its limit and every byte of it escaped.
+const FLAGS_BYTES_MAX: usize = 16 << 20;
 /// Where budgets are kept.
 const BUDGETS_FILE: &str = "budgets.json";
 /// 256 MiB: 2,000 objectives with an event in each of the 8,064 slots of 28 days.
@@ -93,6 +97,7 @@ impl Server {
         let addresses = Addresses { grpc: collector.grpc_addr(), http: collector.http_addr(), web: web_addr };
         let correlator = Correlator::new(config.engine_settings(), Arc::clone(&clock));
         correlator.keep_declared_in(store.document(DECLARED_FILE, DECLARED_BYTES_MAX))?;
+        correlator.keep_declared_flags_in(store.document(FLAGS_FILE, FLAGS_BYTES_MAX))?;
         let cells = store.document_folder(CELLS_FOLDER, CELLS_BYTES_MAX);
         correlator.keep_history_in(store.document(BUDGETS_FILE, BUDGETS_BYTES_MAX), cells)?;
         let alerts = alerts(config, &store, &clock)?;

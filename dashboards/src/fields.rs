@@ -2,7 +2,7 @@
 
 use axum::extract::rejection::BytesRejection;
 use bytes::Bytes;
-use daytwo_query::UnixNanos;
+use daytwo_query::{TrafficShare, UnixNanos};
 use http::StatusCode;
 use serde_json::{Map, Value};
 
@@ -122,6 +122,30 @@ impl<'a> Fields<'a> {
             problems.add(self.name(name), "must be a number from 0 to 100");
         }
         score
+    }
+
+    /// A share from 0 to 1, if it is there.
+    pub(crate) fn share(&self, name: &str, problems: &mut Problems) -> Option<TrafficShare> {
+        let share = self.value(name)?.as_f64().and_then(TrafficShare::of);
+        if share.is_none() {
+            problems.add(self.name(name), "must be a number from 0 to 1");
+        }
+        share
+    }
+
+    /// True or false, if it is there.
+    pub(crate) fn flag(&self, name: &str, problems: &mut Problems) -> Option<bool> {
+        let flag = self.value(name)?.as_bool();
+        if flag.is_none() {
+            problems.add(self.name(name), "must be true or false");
+        }
+        flag
+    }
+
+    /// Names of all fields; null counts as absent.
+    pub(crate) fn names(&self) -> Vec<&'a str> {
+        let present = self.map.into_iter().flatten().filter(|(_, value)| !value.is_null());
+        present.map(|(name, _)| name.as_str()).collect()
     }
 
     /// Names every field that is none of `known`.

@@ -30,6 +30,7 @@ use crate::state::AppState;
         api::backtest::gate,
         api::flags::flags,
         api::flags::flag,
+        api::flags::declare::declare,
         api::gates::argo::argo,
         api::gates::argo::argo_post,
         api::gates::flagger::rollout,
@@ -51,7 +52,7 @@ use crate::state::AppState;
     tags(
         (name = "board", description = "What the board shows"),
         (name = "data", description = "Spans and SQL"),
-        (name = "machines", description = "Probes, metrics, deployments declared by pipelines"),
+        (name = "machines", description = "Probes, metrics, deployments and weights declared by pipelines"),
         (name = "gates", description = "Contracts of tools that roll releases out")
     )
 )]

@@ -80,6 +80,10 @@ pub struct EngineStatus {
     pub declared_deployments: u64,
     /// Declared deployments that went because there were too many.
     pub dropped_declarations: u64,
+    /// Declared weights of flags that are kept.
+    pub declared_flags: u64,
+    /// Declared weights of flags that went because there were too many.
+    pub dropped_flag_declarations: u64,
     /// Rebuilds from the store.
     pub rebuilds: u64,
     /// Batches that could not be read.
@@ -124,6 +128,8 @@ pub struct Correlator {
     state: Mutex<State>,
     /// Where declared deployments are kept; its lock is held while they change.
     declared: Mutex<Option<Document>>,
+    /// Where declared weights of flags are kept; its lock is held while they change.
+    declared_flags: Mutex<Option<Document>>,
     /// Where cells and budgets are kept.
     history: Mutex<Option<keep::History>>,
     /// Held while a back-test is under way.
@@ -139,6 +145,7 @@ impl Correlator {
             clock,
             state,
             declared: Mutex::new(None),
+            declared_flags: Mutex::new(None),
             history: Mutex::new(None),
             backtesting: Mutex::new(()),
         })

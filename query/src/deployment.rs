@@ -1,11 +1,14 @@
 //! Deployments: a version of a service that was not there before, found in the traffic itself or declared by who deployed it.
 
 mod declared;
+mod share;
 
 use crate::verdict::{Class, State};
 
 pub(crate) use declared::DeclaredSet;
 pub use declared::{DECLARED_MAX, Declaration, DeclaredKind, VersionNames};
+pub(crate) use share::in_order;
+pub use share::{STEPS_MAX, TrafficShare, WeightStep};
 
 /// How a version came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -3,10 +3,15 @@
 //! A flag's variants are cohorts of traces as two versions of a service are; what is different is that every service of these traces is
 //! judged, and that how the variants were handed out says what may be concluded. ADR 0028 has the rules.
 
+mod declared;
+
 use std::sync::Arc;
 
-use crate::deployment::SharePoint;
+use crate::deployment::{SharePoint, TrafficShare};
 use crate::verdict::{Class, State, Verdict};
+
+pub(crate) use declared::DeclaredFlags;
+pub use declared::{FLAGS_DECLARED_MAX, FlagDeclaration};
 
 /// How variants were handed out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -103,6 +108,8 @@ pub struct FlagVariant {
     pub traces: u64,
     /// Its share of the traces in the last two minutes that had any.
     pub share: Option<f64>,
+    /// The share that was declared for it last, of all that ask.
+    pub weight: Option<TrafficShare>,
     /// Start of its first trace.
     pub first_seen_unix_nano: i64,
     /// Start of its latest trace.

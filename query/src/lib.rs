@@ -24,6 +24,7 @@ mod functions;
 mod guard;
 mod hash;
 mod hdr_v2;
+mod kept_document;
 mod lookup;
 pub mod measure;
 mod search;
@@ -57,11 +58,14 @@ pub use correlator::{
 };
 pub use deployment::{
     DECLARED_MAX, Declaration, DeclaredKind, Deployment, DeploymentFilter, DeploymentKind, Identity, Note, NoteKind,
-    SharePoint, VersionNames,
+    STEPS_MAX, SharePoint, TrafficShare, VersionNames, WeightStep,
 };
 pub use engine::{LookupStats, QueryEngine, QueryStatus};
 pub use error::{QueryError, Result};
-pub use flag::{Assignment, ControlRule, Flag, FlagChange, FlagChangeKind, FlagComparison, FlagService, FlagVariant};
+pub use flag::{
+    Assignment, ControlRule, FLAGS_DECLARED_MAX, Flag, FlagChange, FlagChangeKind, FlagComparison, FlagDeclaration,
+    FlagService, FlagVariant,
+};
 pub use functions::{register_all, span_kind_name};
 pub use lookup::TraceSpans;
 pub use search::{SEARCH_LIMIT_MAX, SearchAnswer, TraceSearch, TraceSummary};

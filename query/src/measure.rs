@@ -5,12 +5,14 @@
 
 pub(crate) mod bytes;
 mod cells;
+mod entry;
 mod flags;
 mod histogram;
 mod record;
 
 pub(crate) use cells::{COARSE, FINE, KeptHour, slot_start};
 pub use cells::{CellEntry, CellFilter, CellKey, CellValue, Exemplar, SliCells, Slot};
+pub use entry::Entry;
 pub use flags::TraceFlag;
 pub use histogram::{Count, LogHistogram};
 pub(crate) use record::{FIRST_CALL, event_time};

@@ -20,6 +20,7 @@ mod parity;
 mod rank_test;
 mod record;
 mod sequential;
+mod split;
 mod strata;
 mod structure;
 mod suspects;
@@ -40,6 +41,8 @@ pub use record::{
     Baseline, Candidate, Class, Exemplar, ExemplarRole, Finding, FindingNode, Parity, ParityState, ParityValue,
     QuantilesMs, Rung, Signal, State, StructureChange, Suspect, Verdict,
 };
+
+pub use split::Split;
 
 use std::time::Duration;
 

@@ -21,3 +21,4 @@ mod older_versions;
 mod readers;
 mod rollout;
 mod shutdown;
+mod split;

@@ -2,9 +2,10 @@
 
 #![expect(unused_qualifications, reason = "the expansion of `utoipa::path` names the parameters' type in full")]
 
+pub(crate) mod declare;
 mod dto;
 
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::Deserialize;
@@ -18,7 +19,10 @@ use dto::{FlagDetail, Flags};
 
 /// Routes of this resource.
 pub(super) fn routes() -> Router<AppState> {
-    Router::new().route("/api/v1/flags", get(flags)).route("/api/v1/flags/{key}", get(flag))
+    Router::new()
+        .route("/api/v1/flags", get(flags).post(declare::declare))
+        .route("/api/v1/flags/{key}", get(flag))
+        .layer(DefaultBodyLimit::max(declare::BODY_BYTES_MAX))
 }
 
 /// Which flags are asked for.

@@ -251,6 +251,13 @@ fn correlation(out: &mut Exposition, state: &AppState) {
         "Declared deployments that went because there were too many.",
     );
     out.sample(&[], status.dropped_declarations);
+    out.gauge("daytwo_declared_flags", "Declared weights of flags that are kept.");
+    out.sample(&[], status.declared_flags);
+    out.counter(
+        "daytwo_declared_flags_dropped_total",
+        "Declared weights of flags that went because there were too many.",
+    );
+    out.sample(&[], status.dropped_flag_declarations);
     out.gauge("daytwo_flags", "Feature flags that are followed.");
     out.sample(&[], status.flags);
     out.gauge("daytwo_flag_variants", "Variants of feature flags that are followed.");

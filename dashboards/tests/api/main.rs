@@ -13,3 +13,4 @@ mod pages;
 mod sql;
 mod state;
 mod traces;
+mod weights;

@@ -1,4 +1,4 @@
-//! What the engine keeps over a restart: declared deployments, budgets, and cells by the hour.
+//! What the engine keeps over a restart: declared deployments and flags, budgets, and cells by the hour.
 //!
 //! Everything else is measured again from the stored spans. A crash loses nothing that these hold; of what was counted since
 //! it was written down last, the spans of `rebuild_window` give the rest.
@@ -12,6 +12,7 @@ use daytwo_storage::{Document, DocumentFolder, UnixNanos};
 use super::Correlator;
 use crate::deployment::{Declaration, DeclaredSet};
 use crate::error::Result;
+use crate::flag::{DeclaredFlags, FlagDeclaration};
 use crate::measure::KeptHour;
 use crate::slo;
 
@@ -143,19 +144,47 @@ impl Correlator {
         Ok(())
     }
 
-    /// Takes a declared deployment; whether one of the same id was there, whose place it takes. It is on disk, where there is
-    /// a place for it, before it is visible. Waits for the disk: not for a thread that must not.
+    /// Takes a declared deployment: as it is kept, and whether one of the same id was there, whose place it takes. It is on disk, where there
+    /// is a place for it, before it is visible. Waits for the disk: not for a thread that must not.
     ///
     /// # Errors
     /// What kept it from being written; nothing has changed then.
-    pub fn declare(&self, declaration: Declaration) -> Result<bool> {
+    pub fn declare(&self, declaration: Declaration) -> Result<(Declaration, bool)> {
         let place = self.declared.lock().unwrap_or_else(PoisonError::into_inner);
         let before = Arc::clone(&self.state().declared);
-        let (declared, known) = before.with(declaration);
+        let (declared, kept, known) = before.with(declaration);
         if let Some(document) = &*place {
             declared.save(document)?;
         }
         self.state().declared = Arc::new(declared);
+        Ok((kept, known))
+    }
+
+    /// Takes up the declared weights of flags that `document` keeps, and keeps further ones there.
+    ///
+    /// # Errors
+    /// When they cannot be read, or were written by a later version: going on would overwrite them.
+    pub fn keep_declared_flags_in(&self, document: Document) -> Result<()> {
+        let kept = DeclaredFlags::load(&document)?;
+        let mut place = self.declared_flags.lock().unwrap_or_else(PoisonError::into_inner);
+        *place = Some(document);
+        self.state().declared_flags = Arc::new(kept);
+        Ok(())
+    }
+
+    /// Takes declared weights of a flag; whether some of the same id were there, whose place they take. They are on disk, where there
+    /// is a place for them, before they count. Waits for the disk: not for a thread that must not.
+    ///
+    /// # Errors
+    /// What kept them from being written; nothing has changed then.
+    pub fn declare_flag(&self, declaration: FlagDeclaration) -> Result<bool> {
+        let place = self.declared_flags.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = Arc::clone(&self.state().declared_flags);
+        let (declared, known) = before.with(declaration);
+        if let Some(document) = &*place {
+            declared.save(document)?;
+        }
+        self.state().declared_flags = Arc::new(declared);
         Ok(known)
     }
 }

@@ -13,7 +13,8 @@ use super::open::{Closed, OpenTraces, Wanted};
 use super::recent::RecentTraces;
 use super::versions::{Arrival, Versions};
 use super::{Distribution, EngineStatus};
-use crate::deployment::{DeclaredSet, Deployment, DeploymentFilter};
+use crate::deployment::{DeclaredSet, Deployment, DeploymentFilter, WeightStep};
+use crate::flag::DeclaredFlags;
 use crate::measure::{CellEntry, FINE, SliCells, TraceRecord, measure_trace, slot_start};
 use crate::slo::kept::KeptCounters;
 use crate::slo::{self, LastDeployment, Objective, SloBoard, SloCounter, SloDetail, SloProblem};
@@ -61,6 +62,7 @@ pub(super) struct State {
     problems: Vec<SloProblem>,
     notes: Vec<SloProblem>,
     pub(super) declared: Arc<DeclaredSet>,
+    pub(super) declared_flags: Arc<DeclaredFlags>,
     judged: BTreeMap<DeploymentKey, Judged>,
     last_judged: i64,
     observed: u64,
@@ -90,6 +92,7 @@ impl State {
             problems: Vec::new(),
             notes: Vec::new(),
             declared: Arc::default(),
+            declared_flags: Arc::default(),
             judged: BTreeMap::new(),
             last_judged: i64::MIN,
             observed: 0,
@@ -303,7 +306,7 @@ impl State {
     /// Compares the variants of flags, a few on every tick.
     fn judge_flags(&mut self, now: UnixNanos) {
         let contests = self.flags.contests(self.config.deployment_traces_min);
-        self.judged_flags.tick(contests, &self.recent, now, &self.config.verdict);
+        self.judged_flags.tick(contests, (&self.recent, &self.declared_flags), now, &self.config.verdict);
     }
 
     fn judge_one(&mut self, key: DeploymentKey, arrival: Arrival, now: UnixNanos) {
@@ -314,15 +317,28 @@ impl State {
             let verdict = Arc::new(verdict::judge(&cohorts, now, rule));
             self.judged.insert(key.clone(), Judged { arrival: arrival.clone(), cohorts: Some(cohorts), verdict });
         }
+        let weights = self.weights_of(&arrival);
         let Some(judged) = self.judged.get_mut(&key) else { return };
         judged.arrival = arrival;
-        let Some(cohorts) = &judged.cohorts else { return };
+        let Some(cohorts) = &mut judged.cohorts else { return };
+        cohorts.set_weights(weights);
         let mut verdict = verdict::judge(cohorts, now, rule);
         // Without a version before there is no claim to show.
         if cohorts.key().baseline.is_some() {
             verdict.exemplars = verdict::pick_exemplars(&verdict, cohorts, self.recent.iter(), rule);
         }
         judged.verdict = Arc::new(verdict);
+    }
+
+    /// The shares that were declared for the version that came.
+    fn weights_of(&self, arrival: &Arrival) -> Vec<WeightStep> {
+        let (environment, service) = &arrival.key;
+        if !self.declared.concerns(service, environment) {
+            return Vec::new();
+        }
+        let history = self.versions.history(&arrival.key, &arrival.version);
+        let known_by = history.map(|history| history.identity()).unwrap_or_default();
+        self.declared.weights_of(service, environment, &arrival.version, &known_by)
     }
 
     /// The cohorts of a deployment, filled from the traces still remembered.

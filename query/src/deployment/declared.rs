@@ -4,8 +4,13 @@ use daytwo_storage::{Document, UnixNanos};
 use serde::{Deserialize, Serialize};
 
 use super::Identity;
-use crate::error::{QueryError, Result};
+use super::share::{STEPS_MAX, TrafficShare, WeightStep, in_order};
+use crate::error::Result;
+use crate::kept_document::{self, Form};
 use crate::trace::identity;
+
+#[cfg(test)]
+mod tests;
 
 /// Declarations that are kept; the oldest goes first.
 pub const DECLARED_MAX: usize = 1_000;
@@ -69,6 +74,10 @@ pub struct Declaration {
     pub actor: Option<String>,
     /// Where to read more.
     pub url: Option<String>,
+    /// The share of the service's traffic that is meant for this version from then on, if that was said.
+    pub weight: Option<TrafficShare>,
+    /// Weights that declarations of the same id gave before, oldest first.
+    pub earlier: Vec<WeightStep>,
 }
 
 impl VersionNames {
@@ -113,6 +122,25 @@ impl Declaration {
         self.names.text()
     }
 
+    /// Every weight that was given, oldest first; the last step is this declaration's own.
+    pub fn steps(&self) -> Vec<WeightStep> {
+        let mut steps = self.earlier.clone();
+        if self.weight.is_some() || !steps.is_empty() {
+            steps.push(WeightStep { at: self.at, share: self.weight, asker: None });
+        }
+        steps
+    }
+
+    /// This declaration in the place of an earlier one of the same id: a canary's steps up are told one after the other.
+    fn instead_of(mut self, known: &Self) -> Self {
+        if known.is_of(&self.service, &self.environment) && known.names == self.names {
+            let mut earlier = known.steps();
+            earlier.retain(|step| step.at < self.at);
+            self.earlier = earlier.split_off(earlier.len().saturating_sub(STEPS_MAX));
+        }
+        self
+    }
+
     fn is_of(&self, service: &str, environment: &str) -> bool {
         *self.service == *service && *self.environment == *environment
     }
@@ -137,6 +165,17 @@ struct Kept {
     kind: DeclaredKind,
     actor: Option<String>,
     url: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    weight: Option<TrafficShare>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    earlier_weights: Vec<KeptStep>,
+}
+
+/// A weight that was given before.
+#[derive(Debug, Serialize, Deserialize)]
+struct KeptStep {
+    at_unix_nano: i64,
+    weight: Option<TrafficShare>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -145,12 +184,38 @@ struct KeptSet {
     deployments: Vec<Kept>,
 }
 
+impl Form for KeptSet {
+    const READ: u32 = FORMAT;
+    const WHAT: &'static str = "the declared deployments";
+
+    fn form(&self) -> u32 {
+        self.format
+    }
+}
+
 impl From<&Declaration> for Kept {
     fn from(declaration: &Declaration) -> Self {
-        let Declaration { id, service, environment, names, at, kind, actor, url } = declaration.clone();
+        let Declaration { id, service, environment, names, at, kind, actor, url, weight, earlier } =
+            declaration.clone();
         let VersionNames { version, revision, image, pod_template_hash } = names;
         let at_unix_nano = at.0;
-        Self { id, service, environment, version, revision, image, pod_template_hash, at_unix_nano, kind, actor, url }
+        let step = |step: WeightStep| KeptStep { at_unix_nano: step.at.0, weight: step.share };
+        let earlier_weights = earlier.into_iter().map(step).collect();
+        Self {
+            id,
+            service,
+            environment,
+            version,
+            revision,
+            image,
+            pod_template_hash,
+            at_unix_nano,
+            kind,
+            actor,
+            url,
+            weight,
+            earlier_weights,
+        }
     }
 }
 
@@ -158,7 +223,10 @@ impl From<Kept> for Declaration {
     fn from(kept: Kept) -> Self {
         let Kept { id, service, environment, version, revision, image, pod_template_hash, kind, actor, url, .. } = kept;
         let names = VersionNames { version, revision, image, pod_template_hash };
-        Self { id, service, environment, names, at: UnixNanos(kept.at_unix_nano), kind, actor, url }
+        let step = |step: KeptStep| WeightStep { at: UnixNanos(step.at_unix_nano), share: step.weight, asker: None };
+        let (at, weight) = (UnixNanos(kept.at_unix_nano), kept.weight);
+        let earlier = kept.earlier_weights.into_iter().map(step).collect();
+        Self { id, service, environment, names, at, kind, actor, url, weight, earlier }
     }
 }
 
@@ -173,40 +241,32 @@ pub(crate) struct DeclaredSet {
 impl DeclaredSet {
     /// Reads what was kept. What cannot be understood is set aside, and said in the log.
     pub(crate) fn load(document: &Document) -> Result<Self> {
-        let Some(bytes) = document.read()? else { return Ok(Self::default()) };
-        match serde_json::from_slice::<KeptSet>(&bytes) {
-            Ok(kept) if kept.format == FORMAT => {
-                Ok(Self { declarations: kept.deployments.into_iter().map(Declaration::from).collect(), dropped: 0 })
-            }
-            Ok(kept) => Err(QueryError::internal(format!(
-                "the declared deployments are kept in form {}, this version reads form {FORMAT}",
-                kept.format
-            ))),
-            Err(error) => {
-                let aside = document.set_aside()?;
-                tracing::error!(%error, aside = %aside.display(), "the declared deployments cannot be read and were set aside");
-                Ok(Self::default())
-            }
-        }
+        let kept = kept_document::read::<KeptSet>(document)?;
+        let declarations = kept.into_iter().flat_map(|kept| kept.deployments).map(Declaration::from).collect();
+        Ok(Self { declarations, dropped: 0 })
     }
 
     /// Writes all of them.
     pub(crate) fn save(&self, document: &Document) -> Result<()> {
         let kept = KeptSet { format: FORMAT, deployments: self.declarations.iter().map(Kept::from).collect() };
-        let bytes = serde_json::to_vec(&kept).map_err(|error| QueryError::internal(error.to_string()))?;
-        Ok(document.replace(&bytes)?)
+        kept_document::write(document, &kept)
     }
 
-    /// With one more, or one in the place of the same id; whether there was one.
-    pub(crate) fn with(&self, declaration: Declaration) -> (Self, bool) {
+    /// With one more, or one in the place of the same id: the set, the declaration as it is kept, and whether there was one.
+    pub(crate) fn with(&self, declaration: Declaration) -> (Self, Declaration, bool) {
         let mut declarations = self.declarations.clone();
-        declarations.retain(|known| known.id != declaration.id);
-        let known = declarations.len() < self.declarations.len();
+        let place = declarations.iter().position(|known| known.id == declaration.id);
+        let before = place.map(|place| declarations.remove(place));
+        let declaration = match &before {
+            Some(known) => declaration.instead_of(known),
+            None => declaration,
+        };
+        let known = before.is_some();
         let later = declarations.partition_point(|other| (other.at, &other.id) < (declaration.at, &declaration.id));
-        declarations.insert(later, declaration);
+        declarations.insert(later, declaration.clone());
         let surplus = declarations.len().saturating_sub(DECLARED_MAX);
         declarations.drain(..surplus);
-        (Self { declarations, dropped: self.dropped.saturating_add(surplus as u64) }, known)
+        (Self { declarations, dropped: self.dropped.saturating_add(surplus as u64) }, declaration, known)
     }
 
     /// Those of one service, oldest first.
@@ -229,89 +289,28 @@ impl DeclaredSet {
         self.of(service, environment).next().is_some()
     }
 
+    /// The weights that were declared of a version, in the order of time. A declaration of another version without a weight ends what was
+    /// declared before: traffic was moved, and nobody said how.
+    pub(crate) fn weights_of(
+        &self,
+        service: &str,
+        environment: &str,
+        version: &str,
+        known_by: &Identity,
+    ) -> Vec<WeightStep> {
+        let mut steps = Vec::new();
+        for declaration in self.of(service, environment) {
+            if declaration.names.meet(version, known_by) {
+                steps.extend(declaration.steps());
+            } else if declaration.steps().is_empty() {
+                steps.push(WeightStep { at: declaration.at, share: None, asker: None });
+            }
+        }
+        in_order(steps)
+    }
+
     /// Whether a version was declared.
     pub(crate) fn meets(&self, service: &str, environment: &str, version: &str, known_by: &Identity) -> bool {
         self.of(service, environment).any(|declaration| declaration.names.meet(version, known_by))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn declaration(id: &str, at: i64) -> Declaration {
-        Declaration {
-            id: id.to_owned(),
-            service: "pay".to_owned(),
-            environment: "prod".to_owned(),
-            names: VersionNames { version: Some("v2".to_owned()), ..VersionNames::default() },
-            at: UnixNanos(at),
-            kind: DeclaredKind::Upgraded,
-            actor: Some("ci".to_owned()),
-            url: None,
-        }
-    }
-
-    /// Scenario: more declarations than are kept, one of them sent again with another time, written and read back.
-    /// Guarantees: the newest stay in order, the repeated one is there once, and a restart changes nothing.
-    #[test]
-    fn the_newest_are_kept_over_a_restart() {
-        let folder = tempfile::tempdir().unwrap();
-        let document = Document::in_folder(folder.path(), "deployments.json", 4 << 20);
-        let mut set = DeclaredSet::load(&document).unwrap();
-        for number in 0..=DECLARED_MAX {
-            set = set.with(declaration(&format!("d{number}"), i64::try_from(number).unwrap())).0;
-        }
-        let (set, known) = set.with(declaration("d500", 5_000));
-        assert!(known);
-        set.save(&document).unwrap();
-        let read = DeclaredSet::load(&document).unwrap();
-        let ids: Vec<&str> = read.iter().map(|one| one.id.as_str()).collect();
-        assert_eq!((ids.len(), ids[0], ids[DECLARED_MAX - 1]), (DECLARED_MAX, "d1", "d500"));
-        assert_eq!(read.declarations, set.declarations);
-        assert!(read.concerns("pay", "prod") && !read.concerns("pay", ""));
-    }
-
-    /// Scenario: a file that is no JSON, and one of a later form.
-    /// Guarantees: the first is set aside and the list begins anew; the second stops the start, for writing would lose it.
-    #[test]
-    fn what_cannot_be_read_is_never_overwritten() {
-        let folder = tempfile::tempdir().unwrap();
-        let document = Document::in_folder(folder.path(), "deployments.json", 1 << 20);
-        document.replace(b"{").unwrap();
-        assert_eq!(DeclaredSet::load(&document).unwrap().iter().count(), 0);
-        assert_eq!(std::fs::read(folder.path().join("deployments.json.damaged")).unwrap(), b"{");
-        document.replace(br#"{"format":9,"deployments":[]}"#).unwrap();
-        assert!(DeclaredSet::load(&document).unwrap_err().to_string().contains("form 9"));
-    }
-
-    /// Scenario: declarations by version, short revision, digest, tag and pod template, against what processes are known by.
-    /// Guarantees: each meets the version it speaks of and no other; a tag counts only where no version is declared.
-    #[test]
-    fn declarations_meet_what_was_found() {
-        let known_by = Identity {
-            revisions: vec!["9d59409acf479dfa0df1aa568182e43e43df8bbe".to_owned()],
-            image_digests: vec!["sha256:22".to_owned()],
-            image_tags: vec!["1.27".to_owned()],
-            pod_template_hashes: vec!["5d4f8c7b9".to_owned()],
-        };
-        let blank = VersionNames::default();
-        let text = |text: &str| Some(text.to_owned());
-        for (names, meets) in [
-            (VersionNames { version: text("v1"), ..blank.clone() }, true),
-            (VersionNames { version: text("v2"), ..blank.clone() }, false),
-            (VersionNames { revision: text("9d59409"), ..blank.clone() }, true),
-            (VersionNames { revision: text("9d5"), ..blank.clone() }, false),
-            (VersionNames { revision: text("9d59408"), ..blank.clone() }, false),
-            (VersionNames { image: text("shop/pay@sha256:22"), ..blank.clone() }, true),
-            (VersionNames { image: text("shop/pay:1.27"), ..blank.clone() }, true),
-            (VersionNames { image: text("shop/pay:1.27"), version: text("v2"), ..blank.clone() }, false),
-            (VersionNames { pod_template_hash: text("5d4f8c7b9"), ..blank.clone() }, true),
-        ] {
-            assert_eq!(names.meet("v1", &known_by), meets, "{names:?}");
-        }
-        let revision = VersionNames { revision: text("abcdef0"), ..blank };
-        assert_eq!(revision.text(), "revision:abcdef0");
-        assert!(revision.meet("revision:abcdef0", &Identity::default()));
     }
 }

@@ -8,8 +8,9 @@ use std::sync::{Arc, LazyLock};
 use daytwo_storage::{TraceId, UnixNanos};
 
 use super::cells::{CellEntry, CellKey};
+use super::entry::{Entry, entries_of, is_of};
 use super::flags::{TraceFlag, flags_of};
-use crate::trace::{SpanResource, StitchedSpan, StitchedTrace, flags, kind};
+use crate::trace::{SpanResource, StitchedSpan, StitchedTrace, Weight, flags, kind};
 
 /// A node of the call tree.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -85,6 +86,10 @@ pub struct TraceRecord {
     pub nodes: Vec<(Arc<NodeKey>, NodeValue)>,
     /// Feature flags that it saw, sorted by environment and key.
     pub flags: Vec<Arc<TraceFlag>>,
+    /// For how many traces it stands: the weight of its root.
+    pub weight: Weight,
+    /// First calls of services that run several versions in it, or are sampled otherwise than its root.
+    pub entries: Box<[Entry]>,
 }
 
 impl TraceRecord {
@@ -97,6 +102,15 @@ impl TraceRecord {
             .map(|resource| &resource.version);
         let first = versions.next()?;
         versions.all(|version| version == first).then_some(first)
+    }
+
+    /// The version that the trace's first call of a service went to, and for how many traces that call stands.
+    pub fn entered(&self, service: &str, environment: &str) -> Option<(&Arc<str>, Weight)> {
+        let told = self.entries.iter().find(|entry| is_of(&entry.resource, service, environment));
+        match told {
+            Some(entry) => Some((&entry.resource.version, entry.weight)),
+            None => Some((self.version_of(service, environment)?, self.weight)),
+        }
     }
 
     /// What the trace saw of a flag.
@@ -116,6 +130,7 @@ impl TraceRecord {
             + self.resources.capacity() * size_of::<Arc<SpanResource>>()
             + self.nodes.capacity() * size_of::<(Arc<NodeKey>, NodeValue)>()
             + self.flags.capacity() * size_of::<Arc<TraceFlag>>()
+            + self.entries.len() * size_of::<Entry>()
     }
 }
 
@@ -156,6 +171,8 @@ pub fn measure_trace(trace: &StitchedTrace) -> Option<(TraceRecord, Vec<CellEntr
     resources.sort();
     resources.dedup();
     let journey = journey(trace, root);
+    let calls = trace.spans.iter().filter(|row| is_entry(trace, row) && !is_mark(row));
+    let entries_told = entries_of(trace, root, &resources, calls);
     let record = TraceRecord {
         trace_id: root.span.trace_id,
         start: event_time(root.span.start_ns, root.span.received_ns),
@@ -165,6 +182,8 @@ pub fn measure_trace(trace: &StitchedTrace) -> Option<(TraceRecord, Vec<CellEntr
         resources,
         nodes: nodes(trace, root).into_iter().map(|(key, value)| (Arc::new(key), value)).collect(),
         flags: flags_of(trace),
+        weight: root.span.weight,
+        entries: entries_told,
     };
     Some((record, entries))
 }

@@ -34,6 +34,11 @@ impl Weight {
         })
     }
 
+    /// The weight in units of [`Weight::ONE`].
+    pub fn units(self) -> u64 {
+        self.0
+    }
+
     /// What it is above one, in units.
     pub fn more(self) -> u64 {
         self.0.saturating_sub(Self::ONE)

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use daytwo_storage::UnixNanos;
 
+use super::split::{Side, Tally};
+use crate::deployment::WeightStep;
 use crate::hash::HashMap;
 use crate::measure::{FINE, LogHistogram, NodeKey, NodeValue, TraceRecord, slot_start};
-use crate::trace::identity;
+use crate::trace::{Weight, identity};
 
 /// Journeys times nodes that are told apart; more are counted and left out.
 const SERIES_MAX: usize = 20_000;
@@ -103,6 +105,10 @@ pub struct Cohorts {
     bake: Duration,
     /// Of a flag: traces whose variant was drawn by lot, and all.
     pub(crate) drawn: [u64; 2],
+    /// Where traces went since the candidate came, whether or not they are compared.
+    pub(super) tally: Tally,
+    /// Shares that were declared for the candidate.
+    pub(super) weights: Vec<WeightStep>,
     overflowed: u64,
 }
 
@@ -117,6 +123,8 @@ impl Cohorts {
             lookback,
             bake,
             drawn: [0; 2],
+            tally: Tally::default(),
+            weights: Vec::new(),
             overflowed: 0,
         }
     }
@@ -124,6 +132,11 @@ impl Cohorts {
     /// Which deployment.
     pub fn key(&self) -> &CohortKey {
         &self.key
+    }
+
+    /// Takes up which shares of the traffic were declared for the candidate, in the order of time, in the place of what was known.
+    pub fn set_weights(&mut self, weights: Vec<WeightStep>) {
+        self.weights = weights;
     }
 
     /// Values left out because there were too many journeys and nodes.
@@ -150,6 +163,8 @@ impl Cohorts {
         }
         part.traits = self.traits.clone();
         part.drawn = self.drawn;
+        part.tally = self.tally.until(at.0);
+        part.weights = self.weights.iter().filter(|step| step.at <= at).cloned().collect();
         part
     }
 
@@ -181,7 +196,32 @@ impl Cohorts {
         self.change(record, false);
     }
 
+    /// Where a trace went of which the candidate was meant to get a share, for how many it stands, and who asked.
+    fn side_of(&self, record: &TraceRecord) -> Option<(Side, Weight, Option<Arc<str>>)> {
+        let baseline = self.key.baseline.as_ref()?;
+        let newest = self.key.first_seen.saturating_add(self.bake);
+        if record.start < self.key.first_seen || record.start >= newest {
+            return None;
+        }
+        let Some(flag) = &self.key.flag else {
+            let (version, weight) = record.entered(&self.key.service, &self.key.environment)?;
+            let side = if *version == self.key.candidate { Side::Candidate } else { Side::Elsewhere };
+            return Some((side, weight, None));
+        };
+        let seen = record.flag(flag, &self.key.environment)?;
+        let side = match &seen.variant {
+            None => Side::Mixed,
+            Some(variant) if *variant == self.key.candidate => Side::Candidate,
+            Some(variant) if variant == baseline => Side::Elsewhere,
+            Some(_) => return None,
+        };
+        Some((side, record.weight, Some(Arc::clone(&seen.service))))
+    }
+
     fn change(&mut self, record: &TraceRecord, add: bool) {
+        if let Some((side, weight, asker)) = self.side_of(record) {
+            self.tally.change(slot_start(record.start, FINE), asker, side, weight, add);
+        }
         let Some(arm) = self.arm_of(record) else { return };
         let slot = slot_start(record.start, FINE);
         let nodes = self.series.entry(Arc::clone(&record.journey)).or_default();

@@ -9,6 +9,7 @@ use super::baseline::{Comparison, Table};
 use super::cohort::{AFTER, ARMS, BEFORE, Cohorts, NodeCell};
 use super::floors::Floors;
 use super::gate::Gate;
+use super::split::{self, Split};
 use super::{Class, CohortKey, Rung, State, Suspect, Verdict, VerdictConfig};
 use crate::measure::NodeKey;
 
@@ -37,6 +38,8 @@ struct Case<'a> {
     gate: Gate,
     attribution: Attribution,
     suspects: &'a [Suspect],
+    /// How traffic was split where that was declared.
+    splits: &'a [Split],
     coverage: f64,
     /// Traces of either cohort through the judged service.
     traces: [u64; ARMS],
@@ -67,6 +70,9 @@ impl Case<'_> {
         let traces = self.traces;
         if rung == Rung::D {
             return (State::NoData, "there is no traffic of an older version to compare with".to_owned());
+        }
+        if let Some(skewed) = split::worst(self.splits) {
+            return (State::Skewed, skewed.reason());
         }
         if traces.iter().any(|count| *count < self.config.traces_min) {
             let reason = format!(

@@ -2,6 +2,8 @@
 
 use daytwo_storage::TraceId;
 
+use super::split::Split;
+
 /// Outcome of a judgement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum State {
@@ -410,6 +412,8 @@ pub struct Verdict {
     pub structure: Vec<StructureChange>,
     /// Traces that show the worst finding.
     pub exemplars: Vec<Exemplar>,
+    /// How the traffic was split in each window of a declared weight, oldest first.
+    pub splits: Vec<Split>,
     /// What else differs between the cohorts.
     pub confounders: Vec<String>,
     /// What the cohorts ran on, attribute by attribute, differences first.

@@ -28,6 +28,20 @@ pub(super) fn percent(share: f64) -> String {
     format!("{:.2} %", share * 100.0)
 }
 
+/// A share with as many digits as tell it from `other` by a tenth of the smaller side: "38 %", "0.4 %".
+pub(super) fn share(share: f64, other: f64) -> String {
+    let smaller = other.min(1.0 - other).max(1e-6) * 100.0;
+    let digits = if smaller >= 10.0 {
+        1
+    } else if smaller >= 1.0 {
+        2
+    } else {
+        4
+    };
+    let text = format!("{:.digits$}", share * 100.0);
+    format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
 /// What a node is called in a sentence.
 pub(super) fn node_name(node: &NodeKey) -> String {
     match node {
@@ -159,6 +173,27 @@ fn sql_of_flag(key: &CohortKey, flag: &str, from: i64, to: i64) -> String {
         quoted(control),
         quoted(&key.environment),
         quoted(&key.service),
+    )
+}
+
+/// SQL over `spans` that counts traces by where their first call of the service went, or by the variants they met.
+pub(super) fn sql_of_split(key: &CohortKey, from: i64, to: i64) -> String {
+    let new = key.flag.as_ref().map_or_else(|| is_version(&key.candidate), |flag| is_variant(flag, &key.candidate));
+    let (wanted, first) = match &key.flag {
+        Some(flag) => {
+            let old = is_variant(flag, key.baseline.as_deref().unwrap_or_default());
+            (format!("({new} OR {old})"), "CASE WHEN min(new) = max(new) THEN max(new) END")
+        }
+        None => {
+            let asked = format!("service_name = {}", quoted(&key.service));
+            (asked, "first_value(new ORDER BY start_time_unix_nano, span_id)")
+        }
+    };
+    format!(
+        "SELECT new, count(*) AS traces FROM (SELECT trace_id, {first} AS new FROM (SELECT trace_id, span_id, start_time_unix_nano, \
+         CASE WHEN {new} THEN 1 ELSE 0 END AS new FROM spans WHERE {wanted} AND coalesce(deployment_environment_name, '') = {} \
+         AND start_time_unix_nano >= {from} AND start_time_unix_nano < {to}) AS calls GROUP BY trace_id) AS traces GROUP BY new ORDER BY new",
+        quoted(&key.environment),
     )
 }
 

@@ -12,6 +12,8 @@ use crate::fields::{Fields, Problems};
 
 /// What every type of a service's event begins with.
 const SERVICE: &str = "dev.cdevents.service.";
+/// The share of the service's traffic that is meant for the version, in `customData`.
+const WEIGHT: &str = "traffic.weight";
 
 /// The CDEvent in a request; `None` when the body is in our own form.
 pub(super) fn event_in<'a>(headers: &HeaderMap, body: &'a Value) -> ApiResult<Option<&'a Value>> {
@@ -71,7 +73,7 @@ pub(super) fn declaration(headers: &HeaderMap, event: &Value, now: UnixNanos) ->
         let rule = "names no version: give it one (pkg:oci/app@sha256%3A…, pkg:golang/app@v1.2), or service.version in customData";
         problems.add(content.name("artifactId"), rule);
     }
-    problems.or(Declaration {
+    let declaration = Declaration {
         id: format!("{source}#{id}"),
         service,
         environment,
@@ -80,7 +82,10 @@ pub(super) fn declaration(headers: &HeaderMap, event: &Value, now: UnixNanos) ->
         kind,
         actor: None,
         url: None,
-    })
+        weight: custom.share(WEIGHT, &mut problems),
+        earlier: Vec::new(),
+    };
+    problems.or(declaration)
 }
 
 /// Names that only we know, under OpenTelemetry's keys; `customData` may also be a text, which says nothing to us.

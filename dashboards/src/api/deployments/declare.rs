@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use bytes::Bytes;
-use daytwo_query::{Declaration, DeclaredKind, QueryError, UnixNanos, VersionNames};
+use daytwo_query::{Declaration, DeclaredKind, QueryError, TrafficShare, UnixNanos, VersionNames, WeightStep};
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 use serde_json::Value;
@@ -23,8 +23,20 @@ pub(super) const BODY_BYTES_MAX: usize = 64 << 10;
 const AHEAD_MAX: std::time::Duration = std::time::Duration::from_secs(3600);
 
 /// Fields of our own body.
-const FIELDS: [&str; 11] =
-    ["id", "service", "environment", "version", "revision", "image", "pod_template_hash", "at", "kind", "actor", "url"];
+const FIELDS: [&str; 12] = [
+    "id",
+    "service",
+    "environment",
+    "version",
+    "revision",
+    "image",
+    "pod_template_hash",
+    "at",
+    "kind",
+    "actor",
+    "url",
+    "weight",
+];
 
 /// A deployment to declare; describes what is read.
 #[derive(Debug, ToSchema)]
@@ -55,6 +67,8 @@ pub(crate) struct DeploymentRequest {
     actor: Option<String>,
     /// Where to read more; http or https.
     url: Option<String>,
+    /// The share of the service's traffic that is meant for this version from `at` on, 0 to 1. Sent again, with its time, as a canary steps up.
+    weight: Option<f64>,
 }
 
 /// What was declared of a deployment.
@@ -73,11 +87,26 @@ pub(crate) struct Declared {
     kind: &'static str,
     actor: Option<String>,
     url: Option<String>,
+    /// The share of the traffic that is meant for it, if that was said.
+    weight: Option<f64>,
+    /// Every weight that was declared under this id, oldest first; null ended one.
+    weights: Vec<Step>,
+}
+
+/// A weight and since when.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Step {
+    at_unix_nano: String,
+    weight: Option<f64>,
 }
 
 impl From<Declaration> for Declared {
     fn from(declaration: Declaration) -> Self {
+        let step =
+            |step: WeightStep| Step { at_unix_nano: nanos(step.at), weight: step.share.map(TrafficShare::share) };
         Self {
+            weight: declaration.weight.map(TrafficShare::share),
+            weights: declaration.steps().into_iter().map(step).collect(),
             version: declaration.version_text(),
             id: declaration.id,
             service: declaration.service,
@@ -121,9 +150,9 @@ pub(crate) async fn declare(
         Some(event) => cdevents::declaration(&headers, event, now)?,
         None => own(&body, now)?,
     };
-    let (correlator, taken) = (std::sync::Arc::clone(&state.correlator), declaration.clone());
-    let replaced = tokio::task::spawn_blocking(move || correlator.declare(taken)).await;
-    let replaced = replaced.map_err(ApiError::internal)?.map_err(refused)?;
+    let correlator = std::sync::Arc::clone(&state.correlator);
+    let taken = tokio::task::spawn_blocking(move || correlator.declare(declaration)).await;
+    let (declaration, replaced) = taken.map_err(ApiError::internal)?.map_err(refused)?;
     let status = if replaced { StatusCode::OK } else { StatusCode::CREATED };
     Ok((status, Json(DeclaredAnswer { declared: declaration.into(), replaced })))
 }
@@ -168,6 +197,8 @@ fn own(body: &Value, now: UnixNanos) -> ApiResult<Declaration> {
         kind,
         actor: fields.text("actor", &mut problems),
         url,
+        weight: fields.share("weight", &mut problems),
+        earlier: Vec::new(),
     };
     problems.or(declaration)
 }
@@ -185,7 +216,7 @@ fn kind(fields: &Fields<'_>, problems: &mut Problems) -> DeclaredKind {
 }
 
 /// A time far ahead would stand at the top of the list until it comes.
-pub(super) fn check_time(field: &str, at: UnixNanos, now: UnixNanos, problems: &mut Problems) {
+pub(crate) fn check_time(field: &str, at: UnixNanos, now: UnixNanos, problems: &mut Problems) {
     if at > now.saturating_add(AHEAD_MAX) {
         problems.add(field, "lies more than an hour in the future");
     }

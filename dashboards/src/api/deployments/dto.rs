@@ -7,6 +7,9 @@ use utoipa::ToSchema;
 
 use super::super::{Freshness, nanos_of};
 use super::declare::Declared;
+use split::Split;
+
+mod split;
 
 /// Releases, the newest first.
 #[derive(Debug, Serialize, ToSchema)]
@@ -192,6 +195,8 @@ pub(crate) struct Verdict {
     suspects: Vec<Suspect>,
     structure: Vec<StructureChange>,
     exemplars: Vec<Exemplar>,
+    /// How the traffic was split in each window of a declared weight, oldest first.
+    splits: Vec<Split>,
     /// What else differs between the cohorts, in words.
     confounders: Vec<String>,
     /// What the cohorts ran on, attribute by attribute, differences first.
@@ -224,6 +229,7 @@ impl From<&verdict::Verdict> for Verdict {
             suspects: verdict.suspects.into_iter().map(Suspect::from).collect(),
             structure: verdict.structure.into_iter().map(StructureChange::from).collect(),
             exemplars: verdict.exemplars.into_iter().map(Exemplar::from).collect(),
+            splits: verdict.splits.into_iter().map(Split::from).collect(),
             confounders: verdict.confounders,
             parity: verdict.parity.into_iter().map(Parity::from).collect(),
             what_would_change: verdict.what_would_change,

@@ -126,6 +126,8 @@ pub(crate) struct FlagVariant {
     traces: u64,
     /// Of the last two minutes, 0..1.
     share: Option<f64>,
+    /// The share of the traffic that was declared for it last, 0..1.
+    weight: Option<f64>,
     first_seen_unix_nano: String,
     last_seen_unix_nano: String,
 }
@@ -217,6 +219,7 @@ impl From<query::FlagVariant> for FlagVariant {
             control: variant.control,
             traces: variant.traces,
             share: variant.share,
+            weight: variant.weight.map(query::TrafficShare::share),
             first_seen_unix_nano: nanos_of(variant.first_seen_unix_nano),
             last_seen_unix_nano: nanos_of(variant.last_seen_unix_nano),
         }

@@ -151,6 +151,7 @@ impl Case<'_> {
             control: name == control,
             traces: traffic.traces(),
             share: self.traffic.latest_share(name, totals),
+            weight: None,
             first_seen_unix_nano: traffic.first.map_or(0, |first| first.0),
             last_seen_unix_nano: traffic.last.map_or(0, |last| last.0),
             share_series: self.traffic.shares(name, totals),
@@ -219,6 +220,7 @@ impl Case<'_> {
             (None, State::Pass) => {
                 format!("{}={} is no worse than {}: {reason}", contest.flag.1, contest.variant, contest.control)
             }
+            (None, State::Skewed) => format!("{}={} is not judged: {reason}", contest.flag.1, contest.variant),
             (None, _) => format!("{}={} is not decided yet: {reason}", contest.flag.1, contest.variant),
         };
         let mut confounders: Vec<String> =
@@ -271,7 +273,7 @@ impl Case<'_> {
 fn outcome(rows: &[FlagService], baked: bool) -> (State, String) {
     let open = if baked { State::Inconclusive } else { State::Continue };
     let Some(worst) = rows.first() else { return (open, "no service has been judged yet".to_owned()) };
-    if is_claim(worst.verdict.state) {
+    if is_claim(worst.verdict.state) || worst.verdict.state == State::Skewed {
         return (worst.verdict.state, worst.verdict.reason.clone());
     }
     let large: Vec<&FlagService> = rows.iter().filter(|row| row.share >= PASS_SHARE).collect();

@@ -7,6 +7,7 @@ use daytwo_storage::UnixNanos;
 
 use super::super::recent::RecentTraces;
 use super::{Contest, FlagKey};
+use crate::flag::DeclaredFlags;
 use crate::measure::TraceRecord;
 use crate::verdict::{self, CohortKey, Cohorts, State as Outcome, Verdict, VerdictConfig};
 
@@ -56,7 +57,7 @@ impl JudgedFlags {
     pub(in crate::correlator) fn tick(
         &mut self,
         contests: Vec<Contest>,
-        recent: &RecentTraces,
+        (recent, declared): (&RecentTraces, &DeclaredFlags),
         now: UnixNanos,
         rule: &VerdictConfig,
     ) {
@@ -74,7 +75,7 @@ impl JudgedFlags {
         let mut waiting: Vec<&mut JudgedVariant> =
             self.variants.values_mut().filter(|variant| variant.cohorts.is_some()).collect();
         waiting.sort_by_key(|variant| variant.judged_at);
-        waiting.into_iter().take(PER_TICK).for_each(|variant| variant.judge(recent, now, rule));
+        waiting.into_iter().take(PER_TICK).for_each(|variant| variant.judge((recent, declared), now, rule));
     }
 
     /// The variants of one flag.
@@ -115,8 +116,11 @@ impl JudgedVariant {
         Self { contest, cohorts: Some(cohorts), judged_at: None, services: Vec::new(), randomised: false }
     }
 
-    fn judge(&mut self, recent: &RecentTraces, now: UnixNanos, rule: &VerdictConfig) {
-        let Some(cohorts) = &self.cohorts else { return };
+    fn judge(&mut self, (recent, declared): (&RecentTraces, &DeclaredFlags), now: UnixNanos, rule: &VerdictConfig) {
+        let Contest { flag: (environment, key), variant, control, .. } = &self.contest;
+        let Some(cohorts) = &mut self.cohorts else { return };
+        cohorts.set_weights(declared.steps_of(environment, key, variant, control));
+        let cohorts = &*cohorts;
         let judged = verdict::judge_services(cohorts, now, rule).into_iter().map(|judgement| {
             let mut verdict = judgement.verdict;
             if matches!(verdict.state, Outcome::Fail | Outcome::Warn | Outcome::Noisy | Outcome::Confounded) {

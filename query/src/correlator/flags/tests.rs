@@ -5,6 +5,7 @@ use daytwo_storage::TraceId;
 use super::judged::JudgedService;
 use super::*;
 use crate::flag::Flag;
+use crate::trace::Weight;
 use crate::verdict::{CohortKey, Cohorts, State, Verdict, VerdictConfig, judge};
 
 const START: i64 = 28_333_333 * 60_000_000_000;
@@ -31,6 +32,8 @@ fn record(number: u64, at: i64, flags: &[(&str, Option<&str>)]) -> TraceRecord {
         resources: Vec::new(),
         nodes: Vec::new(),
         flags: flags.iter().map(flag).collect(),
+        weight: Weight::default(),
+        entries: Box::default(),
     }
 }
 

@@ -45,10 +45,13 @@ impl Known {
 impl State {
     pub(in crate::correlator) fn status(&self) -> EngineStatus {
         let (declared_deployments, dropped_declarations) = self.declared.counts();
+        let (declared_flags, dropped_flag_declarations) = self.declared_flags.counts();
         let [flags, flag_variants, left_out] = self.flags.counts();
         EngineStatus {
             declared_deployments,
             dropped_declarations,
+            declared_flags,
+            dropped_flag_declarations,
             observed_spans: self.observed,
             open_traces: self.open.open() as u64,
             open_spans: self.open.spans() as u64,
@@ -120,6 +123,7 @@ impl State {
         fresh.problems = self.problems.clone();
         fresh.notes = self.notes.clone();
         fresh.declared = Arc::clone(&self.declared);
+        fresh.declared_flags = Arc::clone(&self.declared_flags);
         fresh
     }
 
@@ -129,6 +133,7 @@ impl State {
         rebuilt.problems = std::mem::take(&mut self.problems);
         rebuilt.notes = std::mem::take(&mut self.notes);
         rebuilt.declared = Arc::clone(&self.declared);
+        rebuilt.declared_flags = Arc::clone(&self.declared_flags);
         rebuilt.objectives_known = self.objectives_known;
         rebuilt.kept = std::mem::take(&mut self.kept);
         let none = SliCells::new(self.config.series_max, self.config.cells_bytes_max);
@@ -209,7 +214,13 @@ impl State {
 
     /// Feature flags, worst first.
     pub(in crate::correlator) fn flags(&self, environment: Option<&str>, now: UnixNanos) -> Vec<crate::flag::Flag> {
-        self.flags.answer(&self.judged_flags, environment, now, self.config.verdict.bake)
+        let mut flags = self.flags.answer(&self.judged_flags, environment, now, self.config.verdict.bake);
+        for flag in &mut flags {
+            for variant in &mut flag.variants {
+                variant.weight = self.declared_flags.weight_of(&flag.environment, &flag.key, &variant.variant, now);
+            }
+        }
+        flags
     }
 
     /// The newest deployment of this version.

@@ -99,16 +99,23 @@ fn meet(deployment: &mut Deployment, declaration: &Declaration) {
         deployment.last_seen_unix_nano = declaration.at.0;
         deployment.headline = unseen_headline(declaration);
     } else if running && declaration.at.0 <= deployment.last_seen_unix_nano {
-        deployment.notes.push(Note {
-            kind: NoteKind::Redeployed,
-            at_unix_nano: declaration.at.0,
-            text: "declared again while it was running: a restart, or another configuration".to_owned(),
-        });
-        deployment.notes.sort_by_key(|note| (note.at_unix_nano, note.kind));
+        // With a weight it is a canary's next step.
+        if declaration.weight.is_none() {
+            deployment.notes.push(redeployed(declaration));
+            deployment.notes.sort_by_key(|note| (note.at_unix_nano, note.kind));
+        }
     } else if declaration.kind == DeclaredKind::RolledBack {
         deployment.kind = DeploymentKind::Rollback;
     }
     deployment.declared = Some(declaration.clone());
+}
+
+fn redeployed(declaration: &Declaration) -> Note {
+    Note {
+        kind: NoteKind::Redeployed,
+        at_unix_nano: declaration.at.0,
+        text: "declared again while it was running: a restart, or another configuration".to_owned(),
+    }
 }
 
 /// Why nothing is judged yet.

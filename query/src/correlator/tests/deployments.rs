@@ -20,6 +20,8 @@ fn declared(version: Option<&str>, revision: Option<&str>, at: i64) -> Declarati
         kind: DeclaredKind::Upgraded,
         actor: Some("ci".to_owned()),
         url: None,
+        weight: None,
+        earlier: Vec::new(),
     }
 }
 
@@ -51,7 +53,7 @@ fn a_declared_deployment_meets_the_found_one() {
     let folder = TempDir::new().unwrap();
     let first = keeping(&folder);
     send(&first, "p1", 0..30);
-    assert!(!first.engine.declare(declared(Some("p2"), None, first.clock.now().0)).unwrap());
+    assert!(!first.engine.declare(declared(Some("p2"), None, first.clock.now().0)).unwrap().1);
     let listed = of_pay(&first);
     assert_eq!((listed.len(), listed[0].kind, listed[0].state), (2, DeploymentKind::Declared, State::NoData));
     let verdict = first.engine.verdict("pay", "p2", Some("prod")).unwrap();
@@ -71,7 +73,7 @@ fn a_declared_deployment_meets_the_found_one() {
     again.pass(3_600);
     let later = again.clock.now().0;
     send(&again, "p2", 133..136);
-    assert!(again.engine.declare(declared(Some("p2"), None, later)).unwrap());
+    assert!(again.engine.declare(declared(Some("p2"), None, later)).unwrap().1);
     let listed = of_pay(&again);
     assert_eq!(listed.len(), 2, "{listed:#?}");
     assert!(listed[0].notes.iter().any(|note| note.kind == NoteKind::Redeployed && note.at_unix_nano == later));

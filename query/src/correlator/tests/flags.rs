@@ -1,9 +1,11 @@
 //! Flags from spans to verdicts: a variant that slows one service of a trace, one that does nothing, and what keeps a claim from being made.
 
+use daytwo_storage::Document;
 use daytwo_storage::testing::{TestSpan, batch_of};
 
 use super::*;
-use crate::flag::{Assignment, ControlRule, Flag, FlagChangeKind, FlagComparison};
+use crate::deployment::TrafficShare;
+use crate::flag::{Assignment, ControlRule, Flag, FlagChangeKind, FlagComparison, FlagDeclaration};
 use crate::verdict::Class;
 
 /// A number that looks drawn, and is the same every time.
@@ -127,6 +129,47 @@ fn a_bad_variant_is_caught_and_a_harmless_one_is_not() {
     assert_eq!(rows.num_rows(), 2);
     let status = rig.engine.status();
     assert_eq!((status.flags, status.flag_variants, status.judged_variants, status.left_out_evaluations), (2, 4, 2, 0));
+}
+
+/// Scenario: 38 of 100 traces have the bad variant for five minutes, and a tenth was declared for it, over a restart; then 38 are declared.
+/// Guarantees: nothing is claimed of any service, and none is a discovery; once the weight is the right one, the variant FAILs again; the harmless
+/// flag, of which nothing was declared, is judged all along.
+#[test]
+fn variants_that_were_not_split_as_declared_are_not_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    let document = || Document::in_folder(folder.path(), "flags.json", 1 << 20);
+    let declaration = |on: f64, at: i64| {
+        let of = |share| TrafficShare::of(share).unwrap();
+        FlagDeclaration {
+            id: "a".to_owned(),
+            key: "ranking".to_owned(),
+            environment: None,
+            service: Some("shop".to_owned()),
+            at_unix_nano: at,
+            variants: [("on".to_owned(), of(on)), ("off".to_owned(), of(1.0 - on))].into(),
+        }
+    };
+    let first = rig(EngineConfig::default());
+    first.engine.keep_declared_flags_in(document()).unwrap();
+    assert!(!first.engine.declare_flag(declaration(0.1, START)).unwrap());
+
+    let rig = rig(EngineConfig::default());
+    rig.engine.keep_declared_flags_in(document()).unwrap();
+    play(&rig, &Story { share: 38, ..STORY }, 300);
+    let ranking = flag(&rig, "ranking");
+    assert_eq!((ranking.state, ranking.class, ranking.discovery), (State::Skewed, None, false), "{}", ranking.headline);
+    assert!(ranking.headline.starts_with("ranking=on is not judged: traffic split 3"), "{}", ranking.headline);
+    let comparison = &ranking.comparisons[0];
+    assert_eq!(classes(comparison), [("pay", State::Skewed, None), ("shop", State::Skewed, None)]);
+    assert!(comparison.services.iter().all(|row| !row.discovery && row.e_value <= 1.0));
+    let split = &comparison.services[0].verdict.splits[0];
+    assert_eq!((split.asker.as_deref(), split.mixed), (Some("shop"), 0));
+    assert_eq!(flag(&rig, "banner").comparisons[0].services[0].verdict.splits, []);
+    assert_ne!(flag(&rig, "banner").state, State::Skewed);
+
+    assert!(rig.engine.declare_flag(declaration(0.38, START)).unwrap());
+    rig.pass(20);
+    assert_eq!(flag(&rig, "ranking").state, State::Fail, "{}", flag(&rig, "ranking").headline);
 }
 
 /// Scenario: the same variant is handed out by a rule; and a variant that is served by another version of `pay`.

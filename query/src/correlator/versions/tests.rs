@@ -4,6 +4,7 @@ use daytwo_storage::TraceId;
 
 use super::*;
 use crate::deployment::{Declaration, DeclaredKind, Note, NoteKind, VersionNames};
+use crate::trace::Weight;
 
 /// A whole minute.
 const START: i64 = 28_333_333 * MINUTE_NS;
@@ -39,6 +40,8 @@ impl Shop {
                 resources: vec![Arc::new(process)],
                 nodes: Vec::new(),
                 flags: Vec::new(),
+                weight: Weight::default(),
+                entries: Box::default(),
             };
             self.versions.change(&record, true);
         }
@@ -265,8 +268,10 @@ fn a_declared_version_needs_one_trace() {
         kind: DeclaredKind::Deployed,
         actor: None,
         url: None,
+        weight: None,
+        earlier: Vec::new(),
     };
-    let (declared, _) = DeclaredSet::default().with(declaration);
+    let (declared, ..) = DeclaredSet::default().with(declaration);
     let versions: Vec<_> = shop.versions.arrivals(20, &declared).into_iter().map(|one| one.version).collect();
     assert_eq!(versions.iter().map(|version| &**version).collect::<Vec<_>>(), ["v1", "v2"]);
 }

@@ -10,8 +10,9 @@ use super::super::cohort::{AFTER, ARMS, Cohorts};
 use super::super::floors::Floors;
 use super::super::gate::Gate;
 use super::super::node_test::Yardstick;
+use super::super::split::{self, Split};
 use super::super::suspects::Evidences;
-use super::super::{CohortKey, Suspect, Verdict, VerdictConfig};
+use super::super::{CohortKey, State, Suspect, Verdict, VerdictConfig};
 use super::{Case, coverage};
 use crate::measure::NodeKey;
 
@@ -24,6 +25,7 @@ pub(super) struct Basis<'a> {
     floors: Floors,
     services: Vec<OtherService>,
     suspects: Vec<Suspect>,
+    splits: Vec<Split>,
     baked: bool,
 }
 
@@ -55,7 +57,9 @@ pub(crate) fn judge_services(cohorts: &Cohorts, now: UnixNanos, config: &Verdict
     let judged = |(service, traces): (Arc<str>, [u64; ARMS])| {
         let case = basis.case(service, traces);
         let (state, reason) = case.decide();
-        let (ln_e, share) = (case.gate.ln_e(config), traces[AFTER] as f64 / all);
+        let share = traces[AFTER] as f64 / all;
+        // Cohorts that are not alike are no evidence.
+        let ln_e = if state == State::Skewed { 0.0 } else { case.gate.ln_e(config) };
         Judgement { verdict: case.record(now, state, reason), ln_e, share }
     };
     services.into_iter().map(judged).collect()
@@ -77,8 +81,9 @@ impl<'a> Basis<'a> {
         let yardstick = Yardstick { config, floors: &floors, stratum_min: config.stratum_min };
         let services = OtherService::all(&table, yardstick);
         let suspects = Evidences::of(&table, Yardstick { stratum_min: config.ranked_min, ..yardstick }).rank();
+        let splits = split::splits(cohorts);
         let baked = now >= cohorts.key.first_seen.saturating_add(config.bake);
-        Self { cohorts, config, comparison, table, floors, services, suspects, baked }
+        Self { cohorts, config, comparison, table, floors, services, suspects, splits, baked }
     }
 
     pub(super) fn case(&self, service: Arc<str>, traces: [u64; ARMS]) -> Case<'_> {
@@ -99,6 +104,7 @@ impl<'a> Basis<'a> {
             gate,
             attribution,
             suspects: &self.suspects,
+            splits: &self.splits,
             coverage,
             traces,
             baked: self.baked,

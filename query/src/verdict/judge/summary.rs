@@ -4,7 +4,7 @@ use daytwo_storage::UnixNanos;
 
 use super::super::cohort::{AFTER, BEFORE};
 use super::super::gate::GateCall;
-use super::super::{Baseline, Candidate, Parity, State, StructureChange, Verdict, parity, strata, words};
+use super::super::{Baseline, Candidate, Finding, Parity, State, StructureChange, Verdict, parity, strata, words};
 use super::Case;
 use crate::measure::FINE;
 
@@ -12,8 +12,10 @@ impl Case<'_> {
     pub(super) fn record(&self, now: UnixNanos, state: State, reason: String) -> Verdict {
         let key = &self.key;
         let [(before_from, before_to), (from, to)] = self.comparison.windows;
-        let findings = self.findings(state);
-        let affected = self.affected();
+        let (mut findings, mut affected) = (self.findings(state), self.affected());
+        if state == State::Skewed {
+            findings.iter_mut().chain(&mut affected).for_each(withhold);
+        }
         let waiting = matches!(state, State::Continue | State::Inconclusive);
         let traces_needed = waiting.then(|| self.traces_needed());
         let parity = self.parity();
@@ -54,6 +56,7 @@ impl Case<'_> {
             suspects: self.suspects.to_vec(),
             structure: self.structure(),
             exemplars: Vec::new(),
+            splits: self.splits.to_vec(),
             confounders: self.confounders(&parity),
             parity,
             what_would_change: String::new(),
@@ -110,10 +113,18 @@ impl Case<'_> {
                 format!("{who} is no worse: own time {}, {traces}", words::change(ratio))
             }
             State::Inherited => format!("{who} is slower, but not by itself: {}, {traces}", verdict.reason),
+            State::Skewed => format!("{who} is not judged: {}", verdict.reason),
             State::NoData => format!("{who} cannot be compared: {}", verdict.reason),
             _ => format!("{who} is not decided yet: {}", verdict.reason),
         }
     }
+}
+
+/// Cohorts that are not alike support no claim, neither for the better nor for the worse: the numbers stay, without a judgement.
+fn withhold(finding: &mut Finding) {
+    let moved = matches!(finding.state, State::Fail | State::Warn | State::Noisy | State::Inherited);
+    finding.state = if moved { State::Skewed } else { State::Continue };
+    finding.class = None;
 }
 
 fn what_would_change(verdict: &Verdict) -> String {
@@ -128,6 +139,7 @@ fn what_would_change(verdict: &Verdict) -> String {
             "concurrent traffic of both versions (a canary) would turn this into FAIL or PASS".to_owned()
         }
         State::Confounded => "the same comparison with one version of every other service".to_owned(),
+        State::Skewed => "traffic split as it was declared, or the weight declared that is in force".to_owned(),
         State::Pass => format!("a ratio above {:.2} on any journey would", verdict.material_ratio),
         State::Inherited => "the service below becoming fast again".to_owned(),
         _ => "traffic of an older version to compare with".to_owned(),

@@ -1,9 +1,11 @@
 //! What is not said: equal versions, other mixes, moving load, too little data.
 
+use daytwo_storage::UnixNanos;
 use rand::RngExt;
 
-use super::super::{Rung, State, VerdictConfig, judge};
+use super::super::{Rung, State, Verdict, VerdictConfig, judge};
 use super::shop::{Effect, NOTHING, SECOND, START, Shop, cohorts_for, filled, now, verdict_of};
+use crate::deployment::{TrafficShare, WeightStep};
 use crate::measure::{TraceRecord, measure_trace};
 use crate::trace::stitch;
 
@@ -151,4 +153,36 @@ fn what_is_given_up_says_so() {
     assert!(open.reason.starts_with("no longer judged: 32 newer releases are"), "{}", open.reason);
     let decided = verdict_of(1, Effect { gap_ms: 3.0, ..NOTHING }, 40, 60);
     assert_eq!(decided.given_up(32), decided);
+}
+
+/// Scenario: a version 60 % slower with 38 % of the traffic, for which a tenth was declared; for which 38 % were; of which nothing was declared.
+/// Guarantees: SKEWED with no claim for or against any node, and the numbers still there; else FAIL. An equal version that gets what was declared
+/// passes.
+#[test]
+fn cohorts_that_were_not_split_as_declared_are_not_compared() {
+    let config = VerdictConfig::default();
+    let judged = |effect: Effect, declared: Option<f64>| {
+        let records = Shop::new(31).records(&effect, 40, 300);
+        let mut cohorts = filled(&records, &config);
+        let step = |share| WeightStep { at: UnixNanos(START), share: TrafficShare::of(share), asker: None };
+        cohorts.set_weights(declared.into_iter().map(step).collect());
+        judge(&cohorts, now(300), &config)
+    };
+    let slow = Effect { charge_factor: 1.6, canary: Some(0.38), ..NOTHING };
+    let skewed = judged(slow, Some(0.1));
+    assert_eq!((skewed.state, skewed.class), (State::Skewed, None), "{}", skewed.headline);
+    assert!(skewed.headline.starts_with("payment v2 is not judged: traffic split 3"), "{}", skewed.headline);
+    assert!(skewed.reason.contains("where 10 % was declared: the compared cohorts are not alike"), "{}", skewed.reason);
+    let claims = |verdict: &Verdict| {
+        let rows = verdict.findings.iter().chain(&verdict.affected);
+        rows.filter(|row| !matches!(row.state, State::Skewed | State::Continue) || row.class.is_some()).count()
+    };
+    assert_eq!(claims(&skewed), 0, "{:#?}", skewed.findings);
+    assert!(skewed.findings.iter().any(|row| row.state == State::Skewed && row.ratio.is_some_and(|ratio| ratio > 1.3)));
+    assert_eq!(skewed.traces_needed, None);
+    let declared = judged(slow, Some(0.38));
+    assert_eq!((declared.state, declared.splits.len()), (State::Fail, 1), "{}", declared.headline);
+    assert_eq!((judged(slow, None).state, judged(slow, None).splits.len()), (State::Fail, 0));
+    let equal = judged(Effect { canary: Some(0.3), ..NOTHING }, Some(0.3));
+    assert_eq!(equal.state, State::Pass, "{}", equal.headline);
 }
