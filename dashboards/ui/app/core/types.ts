@@ -108,13 +108,18 @@ export interface Parity {
 /** A service by what it explains of the change, in milliseconds per trace. */
 export interface Suspect { service: string; score_ms: number; share: number; own_ms: number; edge_ms: number; calls_ms: number }
 export interface Structure { caller: string; callee: string; calls_per_trace_before: number | null; calls_per_trace_after: number | null }
+/** How the traffic was split while a declared weight was in force. */
+export interface Split {
+  declared: number; share: number | null; traces: number; elsewhere: number; mixed: number; effective_traces: number; asker: string | null;
+  from_unix_nano: string; to_unix_nano: string; e_value: number; p_value: number; skewed: boolean; sql: string;
+}
 export interface Verdict {
   state: State; class: Class | null; headline: string; reason: string; judged_at_unix_nano: string; looks: number;
   baseline: { rung: "A" | "B" | "C" | "D"; version: string | null; meaning: string; from_unix_nano: string; to_unix_nano: string; traces: number };
   candidate: { version: string; from_unix_nano: string; to_unix_nano: string; traces: number };
   alpha: number; material_ratio: number; mde_ratio: number | null; traces_needed: number | null; seconds_needed: number | null; coverage: number;
   findings: Finding[]; affected: Finding[]; suspects: Suspect[]; structure: Structure[];
-  exemplars: Exemplar[]; confounders: string[]; parity: Parity[]; what_would_change: string; sql: string;
+  exemplars: Exemplar[]; splits: Split[]; confounders: string[]; parity: Parity[]; what_would_change: string; sql: string;
 }
 export interface SharePoint { t_unix_nano: string; share: number; traces: number }
 export interface DeploymentDetail extends Answer { deployment: Deployment; share_series: SharePoint[]; verdict: Verdict }
@@ -126,7 +131,7 @@ export interface FlagComparison {
   variant: string; control: string; state: State; class: Class | null; headline: string; reason: string;
   judged_from_unix_nano: string; judged_at_unix_nano: string; services: FlagService[]; confounders: string[];
 }
-export interface FlagVariant { variant: string; control: boolean; traces: number; share: number | null; first_seen_unix_nano: string; last_seen_unix_nano: string }
+export interface FlagVariant { variant: string; control: boolean; traces: number; share: number | null; weight: number | null; first_seen_unix_nano: string; last_seen_unix_nano: string }
 export interface FlagChange { kind: "variant" | "version" | "share"; at_unix_nano: string; text: string }
 export interface Flag {
   key: string; environment: string; control: string; control_rule: "name" | "oldest" | "largest";

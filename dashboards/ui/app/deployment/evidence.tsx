@@ -12,6 +12,7 @@ import { RUNGS, classWord, verdictLook } from "../ui/states";
 import { Exemplars } from "./exemplars";
 import { markdown } from "./markdown";
 import { Environment } from "./parity";
+import { Splits } from "./splits";
 import { OneTest, Tests } from "./tests";
 
 interface Props { deployment: Deployment; verdict: Verdict; finding: Finding | null; path: string }
@@ -51,6 +52,7 @@ function Comparison({ verdict }: { verdict: Verdict }) {
         <dt>Compared with</dt><dd>{baseline.meaning} <span class="muted">because {RUNGS.find((one) => one.rung === baseline.rung)?.why ?? "nothing better was there"}</span></dd>
         <dt>Before</dt><dd>{baseline.version ?? "no version"}, {count(baseline.traces)} traces <span class="muted">{range(baseline)}</span></dd>
         <dt>After</dt><dd>{candidate.version}, {count(candidate.traces)} traces <span class="muted">{range(candidate)}</span></dd>
+        <Splits splits={verdict.splits} />
         <dt>Coverage</dt><dd>{percent(verdict.coverage)} of the new version's traces are of a kind that the old one served too</dd>
         <dt>Judged</dt><dd>{dateTime(nanoToMs(verdict.judged_at_unix_nano))} UTC, look {count(verdict.looks)}</dd>
         <dt>False alarms</dt><dd>at most {percent(verdict.alpha)}, however often one looks: evidence counts from {count(1 / verdict.alpha)} on</dd>

@@ -10,6 +10,7 @@ import type { FlagComparison, FlagDetail, FlagService, Verdict } from "../core/t
 import { pathOf, queryOf } from "../core/url";
 import { Exemplars } from "../deployment/exemplars";
 import { FindingsTable } from "../deployment/findings";
+import { Splits } from "../deployment/splits";
 import { Suspects } from "../deployment/suspects";
 import { shareLines } from "../flag/shares";
 import { controlWords, evidence } from "../flag/words";
@@ -74,7 +75,7 @@ function Said({ data: { flag } }: { data: FlagDetail }) {
 function Figures({ data: { flag } }: { data: FlagDetail }) {
   return (
     <div class="card tiles figures">
-      {flag.variants.map((one) => <div class="tile" key={one.variant}><b>{percent(one.share)}</b><span>{one.variant}{one.control ? ", the control" : ""}: {short(one.traces)} traces</span></div>)}
+      {flag.variants.map((one) => <div class="tile" key={one.variant}><b>{percent(one.share)}</b><span>{one.variant}{one.control ? ", the control" : ""}: {short(one.traces)} traces{one.weight === null ? "" : `, ${percent(one.weight)} declared`}</span></div>)}
       <div class="tile"><b class={flag.mixed_traces > 0 ? "warn" : undefined}>{count(flag.mixed_traces)}</b><span>traces saw several variants and are not judged</span></div>
       <div class="tile" title={String(flag.e_value)}><b class={flag.discovery ? "bad" : undefined}>{evidence(flag.e_value)}</b><span>evidence that any variant does harm; {evidence(flag.e_needed)} is enough among all flags</span></div>
     </div>
@@ -105,6 +106,7 @@ function Judged({ data, row }: { data: FlagDetail; row: Row }) {
       <section class="card" style={{ marginTop: "12px" }}>
         <h2>{row.service.service} with {row.comparison.variant} <span class="muted">{verdict.baseline.meaning}</span></h2>
         <p>{capital(verdict.reason)}.</p>
+        {verdict.splits.length > 0 ? <dl class="facts"><Splits splits={verdict.splits} /></dl> : null}
         {verdict.findings.length > 0 ? <FindingsTable name="Findings" findings={verdict.findings} selected={null} own={false} /> : <p class="muted">Nothing was compared yet.</p>}
         <a href={href("/sql", { q: verdict.sql })}>Open this comparison in SQL</a>
       </section>

@@ -12,7 +12,7 @@ const STATES = [
   { state: "NO_DATA", class: null, headline: "search v1.6.0 cannot be compared: there is no traffic of an older version to compare with", reason: "there is no traffic of an older version to compare with", change: "traffic of an older version to compare with" },
   { state: "NOISY", class: "OWN", headline: "cart v1.7.0 looks worse: HSET cart is 22 % slower, 4.10 ms -> 5.00 ms, 21870 against 184220 traces", reason: "its own time or errors rose, but the old version alone varies 3.4 times more than chance would", change: "concurrent traffic of both versions (a canary) would turn this into FAIL or PASS" },
   { state: "CONFOUNDED", class: "EDGE", headline: "auth v1.8.0 looks worse: the way from gateway to auth is 41 % slower, 0.80 ms -> 1.13 ms, 21870 against 184220 traces", reason: "calls take longer on their way, but gateway runs other versions in the two cohorts and may be the reason", change: "the same comparison with one version of every other service" },
-  { state: "SKEWED", class: null, headline: "gateway v1.9.0 is not decided yet: it got 31 % of the traces where its weight promises 50 %", reason: "it got 31 % of the traces where its weight promises 50 %", change: "traffic of an older version to compare with" },
+  { state: "SKEWED", class: null, headline: "gateway v1.9.0 is not judged: traffic split 38 % where 10 % was declared: the compared cohorts are not alike", reason: "traffic split 38 % where 10 % was declared: the compared cohorts are not alike", change: "traffic split as it was declared, or the weight declared that is in force" },
   { state: "PASS", class: null, headline: "email v1.10.0 is no worse: own time −0.8 %, 21870 against 184220 traces", reason: "own time is at most 5 % up on every journey", change: "a ratio above 1.05 on any journey would" },
   { state: "PASS", class: null, headline: "recommend v1.11.0 is no worse: own time +1.1 %, 21870 against 184220 traces", reason: "own time is at most 5 % up on every journey", change: "a ratio above 1.05 on any journey would" },
 ];
@@ -91,6 +91,17 @@ function parity(service) {
   ];
 }
 
+/** The traffic in the window of a declared weight. */
+export function split(declared, share) {
+  const all = 57_552;
+  const traces = Math.round(all * share);
+  const skewed = Math.abs(share - declared) > 0.02;
+  return {
+    declared, share, traces, elsewhere: all - traces, mixed: 0, effective_traces: skewed ? all / 8 : all, asker: null, from_unix_nano: nano(NOW - (declared === 0.5 ? 9 : 40) * MINUTE), to_unix_nano: nano(NOW - (declared === 0.5 ? 2 : 12) * MINUTE),
+    e_value: skewed ? 4.1e160 : 0.03, p_value: skewed ? 4.9e-161 : 1, skewed, sql: "SELECT new, count(*) AS traces FROM spans GROUP BY new",
+  };
+}
+
 /** The shares of the last hours: nothing, a canary in steps, all; with a gap where nobody called. */
 function shares(state) {
   if (state === "NO_DATA") return [];
@@ -121,6 +132,7 @@ export function deployment(service, wanted) {
     suspects: culprit ? [{ service: culprit, score_ms: 31.5, share: 0.93, own_ms: 30.1, edge_ms: 1.4, calls_ms: 0 }, { service: "inventory", score_ms: 2.4, share: 0.07, own_ms: 0.2, edge_ms: 0.4, calls_ms: 1.8 }] : [],
     structure: failed ? [{ caller: "checkout", callee: "inventory", calls_per_trace_before: 4, calls_per_trace_after: 96.2 }] : [],
     exemplars: nothing ? [] : traces(4).traces.slice(0, 4).map((one, index) => ({ trace_id: one.trace_id, role: ["baseline_median", "candidate_median", "candidate_slow", "error"][index], duration_ms: [84, 131, 1240, 95][index], node_ms: [61, 101, 1060, 12][index], start_unix_nano: one.start_unix_nano })),
+    splits: state === "SKEWED" ? [split(0.1, 0.38)] : failed ? [split(0.1, 0.1004), split(0.5, 0.4985)] : [],
     confounders: nothing ? [] : ["host.name differs: mostly node-1 in 50.00 % before, node-9 in 100.00 % after"], parity: nothing ? [] : parity(service), what_would_change: change,
     sql: `SELECT name, CASE WHEN coalesce(service_version, '') = '${wanted}' THEN '${wanted}' ELSE 'before' END AS version, count(DISTINCT trace_id) AS traces, hdr_quantile(hdr_histogram(duration_time_unix_nano), 0.95) / 1e6 AS p95_ms FROM spans WHERE service_name = '${service}' GROUP BY 1, 2`,
   };

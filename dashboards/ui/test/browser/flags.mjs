@@ -1,5 +1,5 @@
 // Made-up flags: a bad one drawn by lot, one that versions confound, a harmless one, and one with a single variant.
-import { deployment } from "./deployments.mjs";
+import { deployment, split } from "./deployments.mjs";
 import { MINUTE, NOW, answer, nano } from "./fixtures.mjs";
 
 const MEANINGS = {
@@ -7,7 +7,7 @@ const MEANINGS = {
   observational: "variants are not drawn by lot, so a difference may be caused by the variant or by what decides who gets it",
 };
 const service = (name, state, of, headline, e_value) => ({ service: name, state, class: of, headline, share: name === "email" ? 0.04 : 0.6, traces_before: 9120, traces_after: 9044, e_value, e_needed: 240, discovery: e_value > 240 });
-const variant = (name, control, traces, share) => ({ variant: name, control, traces, share, first_seen_unix_nano: nano(NOW - 50 * MINUTE), last_seen_unix_nano: nano(NOW) });
+const variant = (name, control, traces, share, weight = null) => ({ variant: name, control, traces, share, weight, first_seen_unix_nano: nano(NOW - 50 * MINUTE), last_seen_unix_nano: nano(NOW) });
 const change = (kind, minutes, text) => ({ kind, at_unix_nano: nano(NOW - minutes * MINUTE), text });
 
 function flag(key, state, over = {}) {
@@ -22,10 +22,13 @@ function flag(key, state, over = {}) {
 }
 
 const WORSE = "payment with new-tax=on made it worse: POST /charge is 62 % slower, 52.0 ms -> 84.0 ms, 9044 against 9120 traces";
+const REASON = "traffic split 38 % where 10 % was declared: the compared cohorts are not alike";
+const SPLIT = `half-half=on is not judged: ${REASON}`;
 const ALL = [
   flag("new-tax", "FAIL", { of: "OWN", headline: WORSE, services: [service("payment", "FAIL", "OWN", WORSE, 8.1e12), service("checkout", "INHERITED", "INHERITED", "checkout with new-tax=on is slower, but not by itself: own time did not rise; payment, which it calls, became slower", 1.4), service("email", "CONTINUE", null, "email with new-tax=on is not decided yet: 31 traces with the variant and 40 with the control", 0.6)] }),
   flag("beta-cart", "CONFOUNDED", { of: "OWN", assignment: "observational", headline: "cart with beta-cart=on looks worse: HSET cart is 22 % slower, 4.10 ms -> 5.00 ms, 9044 against 9120 traces", confounders: ["cart runs other versions in the two cohorts: mostly v1 in 100.00 % before, v2 in 98.00 % after"], services: [service("cart", "CONFOUNDED", "OWN", "cart with beta-cart=on looks worse: HSET cart is 22 % slower", 5200)] }),
   flag("banner", "CONTINUE", { headline: "banner=on is not decided yet: 1 of 2 services are not decided", services: [service("gateway", "PASS", null, "gateway with banner=on is no worse: own time +0.2 %, 9044 against 9120 traces", 0.2), service("catalog", "CONTINUE", null, "catalog with banner=on is not decided yet", 0.9)] }),
+  flag("half-half", "SKEWED", { headline: SPLIT, variants: [variant("off", true, 11_260, 0.62, 0.9), variant("on", false, 6904, 0.38, 0.1)], services: [service("gateway", "SKEWED", null, `gateway with half-half=on is not judged: ${REASON}`, 1), service("catalog", "SKEWED", null, `catalog with half-half=on is not judged: ${REASON}`, 1)] }),
   flag("one-sided", "NO_DATA", { headline: "one-sided has traces with one variant only", variants: [variant("off", true, 18164, 1)], changes: [] }),
 ];
 
@@ -35,7 +38,7 @@ export function flagDetail(key) {
   const found = ALL.find((one) => one.key === key);
   if (!found) return null;
   const { verdict } = deployment("checkout", "v2.15.0");
-  const judged = (one) => ({ service: one.service, verdict: { ...verdict, state: one.state, class: one.class, headline: one.headline, reason: one.headline, baseline: { ...verdict.baseline, version: "off", meaning: "concurrent traffic with the control" }, candidate: { ...verdict.candidate, version: "on" } } });
+  const judged = (one) => ({ service: one.service, verdict: { ...verdict, state: one.state, class: one.class, headline: one.headline, reason: one.headline, baseline: { ...verdict.baseline, version: "off", meaning: "concurrent traffic with the control" }, candidate: { ...verdict.candidate, version: "on" }, splits: one.state === "SKEWED" ? [split(0.1, 0.38)] : [] } });
   const series = (share) => Array.from({ length: 40 }, (_, at) => ({ t_unix_nano: nano(NOW - (40 - at) * MINUTE), share: at < 20 ? (share === 0.5 ? 0.1 : 0.9) : 0.5, traces: 400 }));
   return {
     ...answer(), flag: found, share_series: found.variants.map((one, at) => ({ variant: one.variant, series: series(at === 0 ? 0.9 : 0.5) })),

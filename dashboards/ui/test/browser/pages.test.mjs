@@ -39,7 +39,7 @@ const PAGES = [
     assert.equal(await rows(page, "Example traces").count(), 3);
     await shown(page.locator("svg.chart path"));
   }],
-  ["/flags", async (page) => { await shown(rows(page, "Feature flags")); assert.equal(await rows(page, "Feature flags").count(), 4); assert.match(await rows(page, "Feature flags").first().innerText(), /new-tax/); }],
+  ["/flags", async (page) => { await shown(rows(page, "Feature flags")); assert.equal(await rows(page, "Feature flags").count(), 5); assert.match(await rows(page, "Feature flags").first().innerText(), /new-tax/); }],
   ["/flags/new-tax", async (page) => {
     await shown(page.locator(".banner .chip[data-state=FAIL]"));
     assert.match(await page.locator(".headline").innerText(), /payment with new-tax=on made it worse/);

@@ -67,6 +67,8 @@ const SCREENS = [
   ["flags-error", "/errors/flags", seen(".failure")],
   ["flag-fail", "/flags/new-tax", flag("FAIL")],
   ["flag-confounded", "/flags/beta-cart", flag("CONFOUNDED")],
+  ["flag-skewed", "/flags/half-half", flag("SKEWED")],
+  ["evidence-skewed", "/deployments/gateway/v1.9.0?evidence=1", drawer("SKEWED")],
   ["flag-continue", "/flags/banner", flag("CONTINUE")],
   ["flag-no-data", "/flags/one-sided", flag("NO_DATA")],
   ["deployment-error", "/errors/deployments/checkout/v2.15.0", seen(".failure")],
