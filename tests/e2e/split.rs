@@ -48,7 +48,7 @@ fn a_canary_with_too_much_traffic_is_not_judged() {
     let server = Server::start_with(&options);
     let status = get_json(server.at.web, "/api/v1/status");
     let now: u64 = status["as_of_unix_nano"].as_str().unwrap().parse().unwrap();
-    let canary = json!({"id": "run-7", "service": "pay", "version": "v2", "at": "2026-01-01T00:00:00Z", "weight": 0.1});
+    let canary = json!({"id": "run-7", "service": "pay", "version": "v2", "at": "2020-01-01T00:00:00Z", "weight": 0.1});
     take(server.at.web, "/api/v1/deployments", &canary, 201);
     take(server.at.web, "/api/v1/flags", &json!({"key": "f", "variants": {"on": 0.5, "off": 0.5}}), 201);
     take(server.at.http, "/v1/traces", &calls(now), 200);
