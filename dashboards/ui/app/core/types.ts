@@ -82,7 +82,7 @@ export interface Deployment {
   kind: "first" | "release" | "rollback" | "declared"; state: State; class: Class | null; headline: string;
   identity: { revisions: string[]; image_digests: string[]; image_tags: string[]; pod_template_hashes: string[] };
   instances: number; notes: Note[];
-  declared: null | { at_unix_nano: string; kind: "deployed" | "upgraded" | "rolled_back"; actor: string | null; url: string | null; revision: string | null };
+  declared: null | { at_unix_nano: string; kind: "deployed" | "upgraded" | "rolled_back"; actor: string | null; url: string | null; revision: string | null; weight: number | null };
   /** Whom a release that only inherits inherits from. */
   explained_by: string | null; regressed_operations: number; inherited_services: number;
   rate_change: number | null; p50_change: number | null; p95_change: number | null; p99_change: number | null; errors_change: number | null;

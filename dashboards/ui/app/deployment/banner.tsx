@@ -70,7 +70,7 @@ function Facts({ deployment }: { deployment: Deployment }) {
     <span class="end">
       {KINDS[deployment.kind] ?? deployment.kind} {ago(deployment.first_seen_unix_nano, now.value)}<br />
       {dateTime(nanoToMs(deployment.first_seen_unix_nano))} UTC
-      {deployment.share !== null ? <><br />{percent(deployment.share)} of the traffic</> : null}
+      {deployment.share !== null ? <><br />{percent(deployment.share)} of the traffic{declared && declared.weight !== null ? `, ${percent(declared.weight)} declared` : ""}</> : null}
       {deployment.instances > 0 ? <><br />{count(deployment.instances)} {deployment.instances === 1 ? "instance" : "instances"}</> : null}
       {names.length > 0 ? <><br /><span class="identity" title={names.join(", ")}>{names.slice(0, 2).join(", ")}</span></> : null}
       {declared ? <><br />declared{declared.actor ? ` by ${declared.actor}` : ""}{safe ? <>, <a href={safe} target="_blank" rel="noopener noreferrer">details</a></> : null}</> : null}

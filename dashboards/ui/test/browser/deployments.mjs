@@ -30,7 +30,7 @@ function listed(at) {
   return {
     service: SERVICES[at], environment: "production", version: version(at), previous_version: state === "NO_DATA" ? null : at === 0 ? "v2.14.1" : `v1.${at - 1}.9`,
     identity: { revisions: at === 0 ? ["3f9c2ab41d0e77aa"] : [], image_digests: [], image_tags: [version(at)], pod_template_hashes: ["vt2bhbcjx7"] }, instances: 3 + at, notes: NOTES[at] ?? [],
-    declared: at === 0 ? { id: "d1", service: "checkout", environment: "production", version: "v2.15.0", revision: "3f9c2ab", image: null, pod_template_hash: null, at_unix_nano: nano(NOW - 8 * MINUTE), kind: "deployed", actor: "pipeline 4711", url: "https://ci.example/4711" } : null,
+    declared: at === 0 ? { id: "d1", service: "checkout", environment: "production", version: "v2.15.0", revision: "3f9c2ab", image: null, pod_template_hash: null, at_unix_nano: nano(NOW - 8 * MINUTE), kind: "deployed", actor: "pipeline 4711", url: "https://ci.example/4711", weight: 0.5, weights: [{ at_unix_nano: nano(NOW - 40 * MINUTE), weight: 0.1 }, { at_unix_nano: nano(NOW - 8 * MINUTE), weight: 0.5 }] } : null,
     first_seen_unix_nano: nano(NOW - (at + 1) * 7 * MINUTE), last_seen_unix_nano: nano(NOW), share: state === "NO_DATA" ? null : state === "CONTINUE" ? 0.12 : 1,
     kind: state === "NO_DATA" ? "first" : state === "NOISY" ? "rollback" : "release", state, class: of, headline, explained_by: state === "INHERITED" ? "checkout" : null,
     regressed_operations: failed ? 1 : 0, inherited_services: failed ? 2 : 0,

@@ -35,6 +35,7 @@ const PAGES = [
   ["/deployments/checkout/v2.15.0", async (page) => {
     await shown(page.locator(".banner .chip[data-state=FAIL]"));
     assert.match(await page.locator(".headline").innerText(), /82.0 ms -> 131 ms/);
+    assert.match(await page.locator(".banner").innerText(), /of the traffic, 50(\.0+)? % declared/);
     assert.equal(await rows(page, "Operations of the judged service").count(), 8);
     assert.equal(await rows(page, "Example traces").count(), 3);
     await shown(page.locator("svg.chart path"));
