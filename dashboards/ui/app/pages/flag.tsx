@@ -64,7 +64,8 @@ function Said({ data: { flag } }: { data: FlagDetail }) {
       <div class="said">
         <p class="headline" role="status">{flag.headline}</p>
         <p>{flag.state}: {look.means}{flag.class && flag.state !== "INHERITED" ? <> – <strong>{classWord(flag.class)}</strong>, {classMeans(flag.class)}</> : null}. {look.todo}</p>
-        <p class={flag.assignment === "randomised" ? undefined : "warn"}>{flag.assignment}: {flag.assignment_meaning}.</p>
+        {flag.state === "SKEWED" ? <p class="warn">The reason given for the variants is {flag.assignment === "randomised" ? "a lot" : "no lot"}, but they were not handed out as declared.</p>
+          : <p class={flag.assignment === "randomised" ? undefined : "warn"}>{flag.assignment}: {flag.assignment_meaning}.</p>}
         {confounders.slice(0, 2).map((text) => <p key={text} class="warn"><span aria-hidden="true">≠</span> {text}</p>)}
       </div>
       <span class="end">{controlWords(flag)}<br />asked by {flag.asked_by.slice(0, 3).map((by) => by.name).join(", ") || "nobody"}{flag.versions.length > 0 ? <><br />version {flag.versions.at(-1)}</> : null}</span>

@@ -38,7 +38,9 @@ export function flagDetail(key) {
   const found = ALL.find((one) => one.key === key);
   if (!found) return null;
   const { verdict } = deployment("checkout", "v2.15.0");
-  const judged = (one) => ({ service: one.service, verdict: { ...verdict, state: one.state, class: one.class, headline: one.headline, reason: one.headline, baseline: { ...verdict.baseline, version: "off", meaning: "concurrent traffic with the control" }, candidate: { ...verdict.candidate, version: "on" }, splits: one.state === "SKEWED" ? [split(0.1, 0.38)] : [] } });
+  const moved = ["FAIL", "WARN", "INHERITED"];
+  const withheld = (finding) => ({ ...finding, class: null, state: moved.includes(finding.state) ? "SKEWED" : "CONTINUE" });
+  const judged = (one) => ({ service: one.service, verdict: { ...verdict, state: one.state, class: one.class, headline: one.headline, reason: one.headline, baseline: { ...verdict.baseline, version: "off", meaning: "concurrent traffic with the control" }, candidate: { ...verdict.candidate, version: "on" }, ...(one.state === "SKEWED" ? { splits: [split(0.1, 0.38)], findings: verdict.findings.map(withheld) } : { splits: [] }) } });
   const series = (share) => Array.from({ length: 40 }, (_, at) => ({ t_unix_nano: nano(NOW - (40 - at) * MINUTE), share: at < 20 ? (share === 0.5 ? 0.1 : 0.9) : 0.5, traces: 400 }));
   return {
     ...answer(), flag: found, share_series: found.variants.map((one, at) => ({ variant: one.variant, series: series(at === 0 ? 0.9 : 0.5) })),

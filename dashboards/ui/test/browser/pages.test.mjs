@@ -53,6 +53,13 @@ const PAGES = [
     await page.waitForURL("**of=on%7Ccheckout*");
     await shown(page.getByRole("heading", { name: /checkout with on/ }));
   }],
+  ["/flags/half-half", async (page) => {
+    await shown(page.locator(".banner .chip[data-state=SKEWED]"));
+    assert.match(await page.locator(".banner").innerText(), /traffic split 38 % where 10 % was declared[^]*not handed out as declared/);
+    assert.match(await page.locator("main").innerText(), /38(\.0+)? % of 57,552 traces where 10(\.0+)? % was declared/);
+    assert.equal(await rows(page, "Findings").locator(".chip[data-state=FAIL], .chip[data-state=PASS]").count(), 0);
+    await shown(page.getByRole("link", { name: /^count the traces from/ }));
+  }],
   ["/services", async (page) => { await shown(rows(page, "Services")); assert.equal(await rows(page, "Services").count(), 12); }],
   ["/services/checkout", async (page) => { await shown(rows(page, "Operations of checkout")); assert.equal(await rows(page, "Operations of checkout").count(), 4); }],
   ["/traces", async (page) => { await shown(rows(page, "Traces")); assert.equal(await rows(page, "Traces").count(), 50); }],
