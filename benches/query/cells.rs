@@ -3,13 +3,14 @@
 //! The shop's traffic goes through decoder and engine twice: once at the pace of the bench corpus, as what a busy server holds, and once in
 //! bursts over 28 days, as what a long run leaves. Nothing is stored but cells.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use daytwo_collector::decode;
-use daytwo_query::measure::{CellEntry, CellKey, SliCells, measure_trace};
+use daytwo_query::measure::{CellEntry, CellFilter, CellKey, SliCells, TraceRecord, measure_trace};
 use daytwo_query::trace::{ResourceCache, TraceSpan, Weight, extract_spans, stitch};
 use daytwo_query::{Clock, Correlator, EngineConfig, EngineTables, QueryConfig, QueryEngine, TimeWindow, UnixNanos};
 use daytwo_storage::{SpanBatch, Store, TraceId};
@@ -89,11 +90,10 @@ fn fold(out: &mut impl Write) -> Result<(), Failed> {
         spans.extend(extract_spans(decoded(request, config.start_unix_nano)?.record_batch(), &mut cache)?);
     }
     spans.sort_by_key(|span| span.trace_id);
-    let entries: Vec<CellEntry> = spans
-        .chunk_by(|left, right| left.trace_id == right.trace_id)
-        .filter_map(|trace| measure_trace(&stitch(trace.to_vec())))
-        .flat_map(|(_, entries)| entries)
-        .collect();
+    let traces = spans.chunk_by(|left, right| left.trace_id == right.trace_id);
+    let measured: Vec<(TraceRecord, Vec<CellEntry>)> =
+        traces.filter_map(|trace| measure_trace(&stitch(trace.to_vec()))).collect();
+    let entries: Vec<&CellEntry> = measured.iter().flat_map(|(_, entries)| entries).collect();
     let count = entries.len() as u64;
     let mut cells = SliCells::new(20_000, usize::MAX);
     let before = cpu::of_thread();
@@ -101,7 +101,7 @@ fn fold(out: &mut impl Write) -> Result<(), Failed> {
     for round in 0..10 {
         for entry in &entries {
             let at = UnixNanos(entry.at.0.saturating_add(round * 20_000_000_000));
-            cells.add(&CellEntry { at, ..entry.clone() });
+            cells.add(&CellEntry { at, ..(*entry).clone() });
         }
     }
     let cost = cpu::of_thread().saturating_sub(before);
@@ -112,6 +112,50 @@ fn fold(out: &mut impl Write) -> Result<(), Failed> {
         count,
         per_million(made, count),
     )?;
+    drop(cells);
+    by_journey(&measured, out)
+}
+
+/// The part of a journey's name that tells it apart.
+type NameOf = fn(&str) -> &str;
+
+/// What cells would take if they were kept for each journey apart: its name goes into the name of the operation. The traces come ten a second.
+fn by_journey(measured: &[(TraceRecord, Vec<CellEntry>)], out: &mut impl Write) -> Result<(), Failed> {
+    let start = measured.iter().flat_map(|(_, entries)| entries).map(|entry| entry.at.0).min().unwrap_or(0);
+    let ways: [(&str, NameOf); 3] = [
+        ("not told apart", |_| ""),
+        ("by root operation", |journey| journey.split(" > ").next().unwrap_or_default()),
+        ("by root operation and first call", |journey| journey),
+    ];
+    for (name, journey_of) in ways {
+        let mut journeys = BTreeSet::new();
+        let mut entries = Vec::new();
+        for (record, own) in measured {
+            let journey = journey_of(&record.journey);
+            for entry in own {
+                let operation = format!("{} {journey}", entry.key.operation).into();
+                let at = UnixNanos(start + (entry.at.0 - start) * 100);
+                entries.push(CellEntry { at, key: CellKey { operation, ..entry.key.clone() }, ..entry.clone() });
+            }
+            journeys.insert(journey.to_owned());
+        }
+        let mut cells = SliCells::new(usize::MAX, usize::MAX);
+        let before = cpu::of_thread();
+        entries.iter().for_each(|entry| cells.add(entry));
+        let cost = cpu::of_thread().saturating_sub(before);
+        let (fine, fine_bytes) = (cells.len() as u64, cells.bytes() as u64);
+        cells.maintain(UnixNanos(start + i64::try_from(6 * HOUR)?), Duration::from_secs(28 * 86_400));
+        writeln!(
+            out,
+            "journeys {name} ({}): {} series; {fine} cells of 10 s, {:.1} MiB; {} of five minutes, {:.1} MiB; {:.3} CPU s per 1 M spans",
+            journeys.len(),
+            cells.keys(&CellFilter::ALL).len(),
+            mib(fine_bytes),
+            cells.len(),
+            mib(cells.bytes() as u64),
+            per_million(cost, entries.len() as u64),
+        )?;
+    }
     Ok(())
 }
 
