@@ -197,6 +197,11 @@ impl<C: Count> LogHistogram<C> {
         self.cut = cut;
     }
 
+    /// Gives back the room that it would grow into.
+    pub(super) fn shrink(&mut self) {
+        self.buckets.shrink_to_fit();
+    }
+
     /// How many values there are.
     pub fn count(&self) -> u64 {
         self.count

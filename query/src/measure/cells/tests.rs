@@ -4,6 +4,7 @@ use daytwo_storage::TraceId;
 use proptest::prelude::*;
 
 use super::*;
+use crate::measure::LogHistogram;
 use crate::trace::Weight;
 
 const START: i64 = 1_795_341_600_000_000_000;
@@ -169,4 +170,23 @@ fn the_oldest_cells_go_first() {
             .sum::<usize>()
     };
     assert!(cut.bytes() + whole.series.values().map(of_step).sum::<usize>() > limit);
+}
+
+/// Scenario: an hour of calls, three hours later.
+/// Guarantees: a rolled-up cell takes what its buckets need, with no room to grow.
+#[test]
+fn rolled_up_cells_have_no_room_to_grow() {
+    let mut cells = SliCells::new(10, usize::MAX);
+    (0..3_600).for_each(|second| cells.add(&call(1, second, 1_000_000 + second * second * 7_919)));
+    cells.maintain(UnixNanos(START + 4 * 3_600 * SECOND), DAY);
+    let ever = TimeWindow { from: UnixNanos(0), to: UnixNanos(i64::MAX) };
+    let rolled_up: Vec<&CellValue> = cells.iter(ever, |_| true).map(|(.., cell)| cell).collect();
+    assert_eq!(rolled_up.len(), 12);
+    for cell in rolled_up {
+        let gap = cell.gap().unwrap();
+        for histogram in [&cell.total, &cell.own, gap] {
+            let needed = size_of::<LogHistogram>() + size_of_val(histogram.buckets());
+            assert_eq!(histogram.memory_bytes(), needed);
+        }
+    }
 }

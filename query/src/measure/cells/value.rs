@@ -171,16 +171,20 @@ impl CellValue {
         self.failed.merge(&other.failed);
     }
 
-    /// Adds another cell to one that is rolled up.
+    /// Adds another cell to one that is rolled up, which will hardly grow any more.
     pub(super) fn merge_coarsely(&mut self, other: &Self) {
+        fn coarse<C: Count>(histogram: &mut LogHistogram<C>) {
+            histogram.downscale(COARSE_SCALE);
+            histogram.shrink();
+        }
         self.merge(other);
-        self.total.downscale(COARSE_SCALE);
-        self.own.downscale(COARSE_SCALE);
+        coarse(&mut self.total);
+        coarse(&mut self.own);
         if let Some(gap) = &mut self.gap {
-            gap.downscale(COARSE_SCALE);
+            coarse(gap);
         }
         if let Some(more) = &mut self.more {
-            more.histograms().for_each(|histogram| histogram.downscale(COARSE_SCALE));
+            more.histograms().for_each(coarse);
         }
     }
 
