@@ -119,7 +119,7 @@ fn fold(out: &mut impl Write) -> Result<(), Failed> {
 /// The part of a journey's name that tells it apart.
 type NameOf = fn(&str) -> &str;
 
-/// What cells would take if they were kept for each journey apart: its name goes into the name of the operation. The traces come ten a second.
+/// What cells take for each journey apart, and what they would take otherwise. The traces come ten a second.
 fn by_journey(measured: &[(TraceRecord, Vec<CellEntry>)], out: &mut impl Write) -> Result<(), Failed> {
     let start = measured.iter().flat_map(|(_, entries)| entries).map(|entry| entry.at.0).min().unwrap_or(0);
     let ways: [(&str, NameOf); 3] = [
@@ -131,13 +131,13 @@ fn by_journey(measured: &[(TraceRecord, Vec<CellEntry>)], out: &mut impl Write) 
         let mut journeys = BTreeSet::new();
         let mut entries = Vec::new();
         for (record, own) in measured {
-            let journey = journey_of(&record.journey);
+            let journey: Arc<str> = journey_of(&record.journey).into();
             for entry in own {
-                let operation = format!("{} {journey}", entry.key.operation).into();
                 let at = UnixNanos(start + (entry.at.0 - start) * 100);
-                entries.push(CellEntry { at, key: CellKey { operation, ..entry.key.clone() }, ..entry.clone() });
+                let key = CellKey { journey: Arc::clone(&journey), ..entry.key.clone() };
+                entries.push(CellEntry { at, key, ..entry.clone() });
             }
-            journeys.insert(journey.to_owned());
+            journeys.insert(journey);
         }
         let mut cells = SliCells::new(usize::MAX, usize::MAX);
         let before = cpu::of_thread();
@@ -385,6 +385,7 @@ fn key(number: u64) -> CellKey {
         operation: if number.is_multiple_of(2) { "GET /things/{id}" } else { "store.v1.Store/Read" }.into(),
         kind: if number.is_multiple_of(2) { 2 } else { 3 },
         peer: if number.is_multiple_of(2) { "" } else { "store" }.into(),
+        journey: "gateway:GET /things/{id} > store:store.v1.Store/Read".into(),
     }
 }
 

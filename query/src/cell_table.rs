@@ -1,7 +1,7 @@
 //! `slis` as DataFusion sees it: cells are asked for by time and key, some at a time, and only in the columns that a plan needs.
 //!
-//! What a filter says of a cell's start, environment, service, version, operation or kind is taken down into the cells. The plan applies
-//! the whole filter again to what comes back, so what is read off it here only has to leave out nothing that counts.
+//! What a filter says of a cell's start, environment, service, version, operation, kind, peer or journey is taken down into the cells. The plan
+//! applies the whole filter again to what comes back, so what is read off it here only has to leave out nothing that counts.
 
 mod wanted;
 

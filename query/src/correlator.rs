@@ -62,6 +62,8 @@ pub struct EngineStatus {
     pub forgotten_early_traces: u64,
     /// Spans counted under `~other` because there were too many operations.
     pub overflowed_spans: u64,
+    /// Traces counted under the journey `~other` because there were too many journeys.
+    pub overflowed_journeys: u64,
     /// Cells dropped early because memory was full.
     pub dropped_cells: u64,
     /// Trace records held for deployments to come.

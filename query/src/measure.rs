@@ -10,6 +10,8 @@ mod flags;
 mod histogram;
 mod record;
 
+#[cfg(test)]
+pub(crate) use cells::in_second_form;
 pub(crate) use cells::{COARSE, FINE, KeptHour, slot_start};
 pub use cells::{CellEntry, CellFilter, CellKey, CellValue, Exemplar, SliCells, Slot};
 pub use entry::Entry;

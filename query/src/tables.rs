@@ -14,7 +14,7 @@ use crate::measure::{CellFilter, CellKey};
 /// A table that the correlation engine fills.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EngineTable {
-    /// Service level indicators: one row a window, service, version, operation and kind.
+    /// Service level indicators: one row a window, service, version, operation, kind, peer and journey.
     Slis,
     /// Objectives with their budgets.
     Slos,
@@ -141,6 +141,8 @@ pub fn slis_schema() -> SchemaRef {
             must("own_errors_adjusted", Float64),
             // JSON text: the slowest traces, and the slowest that failed.
             must("exemplars", Utf8),
+            // Root service and operation, and the first call into another service; empty while the root is missing and for fragments.
+            must("journey", Utf8),
         ]))
     });
     once(&SCHEMA)

@@ -242,6 +242,11 @@ fn correlation(out: &mut Exposition, state: &AppState) {
     out.sample(&[], status.cells);
     out.gauge("daytwo_sli_cell_bytes", "Bytes of memory that they take.");
     out.sample(&[], status.cell_bytes);
+    out.counter(
+        "daytwo_overflowed_journeys_total",
+        "Traces counted in the journey ~other because there were too many journeys.",
+    );
+    out.sample(&[], status.overflowed_journeys);
     out.gauge("daytwo_correlation_lagging", "1 while the correlation engine is behind ingestion.");
     out.sample(&[], u8::from(status.lagging));
     out.gauge("daytwo_declared_deployments", "Declared deployments that are kept.");

@@ -146,6 +146,8 @@ pub(crate) struct Correlation {
     closed_traces: u64,
     cells: u64,
     late_spans: u64,
+    /// Traces counted in the journey `~other` because there were too many journeys.
+    overflowed_journeys: u64,
     /// Whether it is behind ingestion; its answers are then partial.
     lagging: bool,
 }
@@ -157,6 +159,7 @@ impl From<EngineStatus> for Correlation {
             closed_traces: status.closed_traces,
             cells: status.cells,
             late_spans: status.late_spans,
+            overflowed_journeys: status.overflowed_journeys,
             lagging: status.lagging,
         }
     }

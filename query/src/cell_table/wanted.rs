@@ -99,6 +99,8 @@ fn one_of(wanted: &mut CellFilter, column: &str, values: &[&ScalarValue]) {
         "service" => &mut wanted.services,
         "version" => &mut wanted.versions,
         "operation" => &mut wanted.operations,
+        "peer" => &mut wanted.peers,
+        "journey" => &mut wanted.journeys,
         "kind" => {
             let kinds: Option<Vec<i32>> = values.iter().copied().map(number).collect();
             wanted.kinds = wanted.kinds.take().or(kinds);
@@ -179,6 +181,13 @@ mod tests {
             (
                 vec![lit("v1").eq(col("version")), col("operation").eq(lit("GET /"))],
                 CellFilter { versions: texts(&["v1"]), operations: texts(&["GET /"]), ..all.clone() },
+            ),
+            (
+                vec![
+                    col("journey").eq(lit("shop:GET / > pay:POST /")),
+                    col("peer").in_list(vec![lit("a"), lit("")], false),
+                ],
+                CellFilter { journeys: texts(&["shop:GET / > pay:POST /"]), peers: texts(&["a", ""]), ..all.clone() },
             ),
             (vec![col("service").eq(lit("a")).or(col("version").eq(lit("b")))], all.clone()),
             (vec![col("service").eq(lit("a")).or(col("service").not_eq(lit("b")))], all.clone()),

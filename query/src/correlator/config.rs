@@ -25,7 +25,7 @@ pub struct EngineConfig {
     pub late_spans_max: usize,
     /// Bytes of trace records held for deployments to come.
     pub recent_bytes_max: usize,
-    /// Operations (by service, version, environment and kind) told apart.
+    /// Operations (by service, version, environment and kind) told apart, and so many series of them by journey.
     pub series_max: usize,
     /// Bytes of cells.
     pub cells_bytes_max: usize,

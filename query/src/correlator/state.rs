@@ -206,8 +206,12 @@ impl State {
         self.count_journeys(&whole, closed.fragment, true);
         if let Some((record, mut entries)) = measure_trace(&whole) {
             if closed.fragment {
-                // Children may be missing, so what looks like self time is not.
-                entries.iter_mut().for_each(|entry| (entry.self_ns, entry.gap_ns) = (None, None));
+                // Children may be missing, so what looks like self time is not, nor the first span the root.
+                let unknown: Arc<str> = "".into();
+                for entry in &mut entries {
+                    (entry.self_ns, entry.gap_ns) = (None, None);
+                    entry.key.journey = Arc::clone(&unknown);
+                }
             }
             self.change_cells(&entries, record.trace_id, true);
             if !closed.fragment {

@@ -1,11 +1,15 @@
-//! [`SliCells`]: counts and latency per 10 s of every operation, kept for a bounded time in bounded memory.
+//! [`SliCells`]: counts and latency per 10 s of every operation in every journey, kept for a bounded time in bounded memory.
 
 mod exemplars;
 mod filter;
+mod journeys;
 mod kept;
+mod kin;
+mod places;
 mod series;
 #[cfg(test)]
 mod tests;
+mod together;
 mod value;
 
 use std::collections::hash_map::Entry;
@@ -18,7 +22,11 @@ use crate::hash::HashMap;
 use crate::sli::TimeWindow;
 pub use exemplars::Exemplar;
 pub use filter::CellFilter;
+use journeys::Journeys;
 pub(crate) use kept::KeptHour;
+#[cfg(test)]
+pub(crate) use kept::in_second_form;
+use kin::Kin;
 use series::Series;
 pub use value::{CellEntry, CellKey, CellValue, Slot};
 
@@ -28,7 +36,7 @@ pub(crate) const FINE: Duration = Duration::from_secs(10);
 pub(crate) const COARSE: Duration = Duration::from_secs(300);
 /// Fresh cells are kept this long.
 const FINE_KEPT: Duration = Duration::from_secs(2 * 3600);
-/// Name of the operation that takes what is over the limit.
+/// Name of the journey, operation or service that takes what is over the limit.
 const OVERFLOW: &str = "~other";
 
 /// Start of the slot of this width that holds `at`.
@@ -41,6 +49,8 @@ pub(crate) fn slot_start(at: UnixNanos, width: Duration) -> i64 {
 #[derive(Debug)]
 pub struct SliCells {
     series: HashMap<CellKey, Series>,
+    journeys: Journeys,
+    kin: Kin,
     series_max: usize,
     bytes_max: usize,
     /// What all series take.
@@ -56,10 +66,12 @@ pub struct SliCells {
 }
 
 impl SliCells {
-    /// No cells yet, and room for that many operations and bytes.
+    /// No cells yet, and room for that many operations, for as many of them by journey, and for that many bytes.
     pub fn new(series_max: usize, bytes_max: usize) -> Self {
         Self {
             series: HashMap::default(),
+            journeys: Journeys::default(),
+            kin: Kin::default(),
             series_max,
             bytes_max,
             bytes: 0,
@@ -71,16 +83,15 @@ impl SliCells {
         }
     }
 
-    /// Adds one span.
+    /// Adds one span. Those of a trace are to come one after the other.
     pub fn add(&mut self, entry: &CellEntry) {
-        let key = self.admitted(&entry.key);
+        let key = self.admitted(entry);
         self.change(key, entry.at, |cell| cell.add(entry));
     }
 
     /// Takes out a span that was added before.
     pub fn remove(&mut self, entry: &CellEntry) {
-        let key = self.counted_under(&entry.key);
-        if self.series.contains_key(&key) {
+        if let Some(key) = self.counted_under(entry) {
             self.change(key, entry.at, |cell| cell.remove(entry));
         }
     }
@@ -95,46 +106,28 @@ impl SliCells {
         }
     }
 
-    /// Does something with the series of a key, which may be new, and counts what it takes then.
+    /// Does something with the series of a key, which may be new, and counts what it takes then. One without cells goes.
     fn with_series<R>(&mut self, key: CellKey, change: impl FnOnce(&mut Series) -> R) -> R {
-        let (before, series) = match self.series.entry(key) {
+        let (before, mut place) = match self.series.entry(key) {
             Entry::Vacant(place) => {
+                self.journeys.hold(place.key());
+                self.kin.add(place.key());
                 let series = Series::of(place.key());
-                (0, place.insert(series))
+                (0, place.insert_entry(series))
             }
-            Entry::Occupied(place) => {
-                let series = place.into_mut();
-                (series.bytes(), series)
-            }
+            Entry::Occupied(place) => (place.get().bytes(), place),
         };
-        let done = change(series);
-        self.bytes = self.bytes.saturating_add(series.bytes()).saturating_sub(before);
+        let done = change(place.get_mut());
+        let after = if place.get().len() == 0 {
+            let (key, _) = place.remove_entry();
+            self.journeys.release(&key);
+            self.kin.remove(&key);
+            0
+        } else {
+            place.get().bytes()
+        };
+        self.bytes = self.bytes.saturating_add(after).saturating_sub(before);
         done
-    }
-
-    /// The key itself while there is room, else one that collects the overflow.
-    fn admitted(&mut self, key: &CellKey) -> CellKey {
-        if self.series.contains_key(key) || self.series.len() < self.series_max {
-            return key.clone();
-        }
-        self.overflowed = self.overflowed.saturating_add(1);
-        let other = CellKey { operation: OVERFLOW.into(), peer: "".into(), ..key.clone() };
-        if self.series.contains_key(&other) || self.series.len() < self.series_max.saturating_mul(2) {
-            return other;
-        }
-        CellKey { service: OVERFLOW.into(), version: "".into(), ..other }
-    }
-
-    /// The key that a span was added under.
-    fn counted_under(&self, key: &CellKey) -> CellKey {
-        if self.series.contains_key(key) {
-            return key.clone();
-        }
-        let other = CellKey { operation: OVERFLOW.into(), peer: "".into(), ..key.clone() };
-        if self.series.contains_key(&other) {
-            return other;
-        }
-        CellKey { service: OVERFLOW.into(), version: "".into(), ..other }
     }
 
     /// Rolls old cells up, and drops the oldest while there are more bytes than allowed. To be called every few seconds: as long as no cell
@@ -167,7 +160,10 @@ impl SliCells {
 
     /// After many series have changed: those without cells go, and what is known of all of them is found anew.
     fn take_stock(&mut self) {
-        self.series.retain(|_, series| series.len() > 0);
+        for (key, _) in self.series.extract_if(|_, series| series.len() == 0) {
+            self.journeys.release(&key);
+            self.kin.remove(&key);
+        }
         self.bytes = self.series.values().map(Series::bytes).sum();
         let first = |cells: &BTreeMap<i64, CellValue>| cells.first_key_value().map(|(start, _)| *start);
         self.oldest_fine = self.series.values().filter_map(|series| first(series.fine())).min().unwrap_or(i64::MAX);
@@ -223,6 +219,11 @@ impl SliCells {
     /// Spans counted under `~other` because there were too many operations.
     pub fn overflowed(&self) -> u64 {
         self.overflowed
+    }
+
+    /// Traces whose journey was counted under `~other` because there were too many.
+    pub fn overflowed_journeys(&self) -> u64 {
+        self.journeys.overflowed()
     }
 
     /// Cells dropped before their time because memory was full.

@@ -149,6 +149,11 @@ impl<C: Count> LogHistogram<C> {
         self.count = self.count.saturating_sub(times);
     }
 
+    /// Whether there is a value in the bucket of this one.
+    pub(crate) fn has(&self, value: i64) -> bool {
+        self.position(value).map_or(self.zeros > 0, |(_, at)| at.is_ok())
+    }
+
     /// Every value so many times.
     pub fn times(&self, times: u64) -> LogHistogram<u64> {
         LogHistogram {

@@ -162,15 +162,17 @@ fn is_mark(row: &StitchedSpan) -> bool {
 pub fn measure_trace(trace: &StitchedTrace) -> Option<(TraceRecord, Vec<CellEntry>)> {
     let mut roots = trace.roots.iter().filter_map(|row| trace.spans.get(*row));
     let root = roots.find(|row| !is_mark(row))?;
+    let journey: Arc<str> = journey(trace, root).into();
+    // Whose first span has a parent that is still missing, nobody knows where it began.
+    let told = if root.missing_parent { &*NOBODY } else { &journey };
     let measured = trace.spans.iter().enumerate().filter(|(_, row)| !is_mark(row));
-    let entries = measured.map(|(row, span)| cell_entry(trace, row, span)).collect();
+    let entries = measured.map(|(row, span)| cell_entry(trace, row, span, told)).collect();
     let mut resources: Vec<_> = trace.spans.iter().map(|row| Arc::clone(&row.span.resource)).collect();
     // Most spans share theirs with another: what is the same in memory need not be compared text by text.
     resources.sort_by_key(|resource| Arc::as_ptr(resource).addr());
     resources.dedup_by(|one, other| Arc::ptr_eq(one, other));
     resources.sort();
     resources.dedup();
-    let journey = journey(trace, root);
     let calls = trace.spans.iter().filter(|row| is_entry(trace, row) && !is_mark(row));
     let entries_told = entries_of(trace, root, &resources, calls);
     let record = TraceRecord {
@@ -178,7 +180,7 @@ pub fn measure_trace(trace: &StitchedTrace) -> Option<(TraceRecord, Vec<CellEntr
         start: event_time(root.span.start_ns, root.span.received_ns),
         received: UnixNanos(root.span.received_ns),
         duration_ns: root.span.duration_ns,
-        journey: journey.into(),
+        journey,
         resources,
         nodes: nodes(trace, root).into_iter().map(|(key, value)| (Arc::new(key), value)).collect(),
         flags: flags_of(trace),
@@ -218,7 +220,7 @@ fn peer(trace: &StitchedTrace, row: usize, span: &StitchedSpan) -> Arc<str> {
     answers.next().map_or_else(|| Arc::clone(&NOBODY), |answer| Arc::clone(&answer.span.resource.service))
 }
 
-fn cell_entry(trace: &StitchedTrace, number: usize, row: &StitchedSpan) -> CellEntry {
+fn cell_entry(trace: &StitchedTrace, number: usize, row: &StitchedSpan, journey: &Arc<str>) -> CellEntry {
     let resource = &row.span.resource;
     CellEntry {
         key: CellKey {
@@ -228,6 +230,7 @@ fn cell_entry(trace: &StitchedTrace, number: usize, row: &StitchedSpan) -> CellE
             operation: Arc::clone(&row.span.operation),
             kind: row.span.kind,
             peer: peer(trace, number, row),
+            journey: Arc::clone(journey),
         },
         at: event_time(row.span.start_ns, row.span.received_ns),
         duration_ns: row.span.duration_ns,

@@ -148,6 +148,42 @@ async fn calls_tell_who_answered_and_the_gap() {
     assert_eq!(rows.len(), 3);
 }
 
+/// Scenario: two pages of `shop`, one of which calls `pay` and then `mail`, and the other only `mail`; a call of `mail` whose root is missing.
+/// Guarantees: `mail` has a row for each journey, named by the root and the first call, and one for that which is not known; over all
+/// journeys they are what they were; a question by journey has the rows of that alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cells_tell_journeys_apart() {
+    let world = World::new().await;
+    let at = now() - 60_000_000_000;
+    let page = |trace: u64, name: &str| {
+        TestSpan::new(u128::from(trace), 1).service("shop").name(name).at(at).lasting(90_000_000)
+    };
+    let work = |trace: u64, id: u64, service: &str, ms: u64| {
+        let span = TestSpan::new(u128::from(trace), id).parent(1).service(service).name("work");
+        span.at(at + id * 10_000_000).lasting(ms * 1_000_000)
+    };
+    let mut spans = Vec::new();
+    for trace in 1..=3 {
+        spans.extend([page(trace, "buy"), work(trace, 2, "pay", 5), work(trace, 3, "mail", 20)]);
+    }
+    spans.extend([page(4, "ask"), work(4, 2, "mail", 5), work(5, 2, "mail", 5)]);
+    world.add(&spans).await;
+    let world = measured(world).await;
+    let rows = world
+        .rows("SELECT journey, sum(spans), hdr_quantile(hdr_merge(latency), 0.5) FROM slis WHERE service = 'mail' GROUP BY 1 ORDER BY 1")
+        .await;
+    let expected = [("", 1, 5), ("shop:ask > mail:work", 1, 5), ("shop:buy > pay:work", 3, 20)];
+    assert_eq!(rows.len(), expected.len(), "{rows:?}");
+    for (row, (journey, count, ms)) in rows.iter().zip(expected) {
+        assert_eq!((row[0].as_str().unwrap(), number(&row[1])), (journey, count));
+        assert!(number(&row[2]).abs_diff(ms * 1_000_000) * 100 <= ms * 1_000_000, "{row:?}");
+    }
+    let all = world.rows("SELECT sum(spans), hdr_count(hdr_merge(latency)) FROM slis WHERE service = 'mail'").await;
+    assert_eq!([number(&all[0][0]), number(&all[0][1])], [5, 5]);
+    let one = world.rows("SELECT service, spans FROM slis WHERE journey = 'shop:buy > pay:work' ORDER BY 1").await;
+    assert_eq!(one, ["mail", "pay", "shop"].map(|service| vec![json!(service), json!("3")]));
+}
+
 /// Scenario: cells of three services, two environments, two versions and both widths; eighty questions with ranges of time, some of them empty,
 /// and lists of names and kinds drawn at random, among them names that nobody has.
 /// Guarantees: each answer has exactly those of all rows that meet the question, whichever columns it asks for; the plan asks the cells for no others.
@@ -165,7 +201,7 @@ async fn what_is_asked_of_the_cells_is_what_all_rows_would_answer() {
     }
     world.add(&spans).await;
     let world = measured(world).await;
-    const COLUMNS: &str = "window_start_unix_nano, environment, service, version, operation, kind, window_s, spans, errors_adjusted, latency, p99_ns";
+    const COLUMNS: &str = "window_start_unix_nano, environment, service, version, operation, kind, window_s, spans, errors_adjusted, latency, p99_ns, journey";
     let order = "ORDER BY 1, 2, 3, 4, 5, 6, 7";
     let all = world.rows(&format!("SELECT {COLUMNS} FROM slis {order}")).await;
     assert!(all.len() > 500, "{}", all.len());
@@ -181,7 +217,7 @@ async fn what_is_asked_of_the_cells_is_what_all_rows_would_answer() {
         let time = |row: &Vec<Value>| row[0].as_str().unwrap().parse::<i64>().unwrap();
         let is = |row: &Vec<Value>, column: usize, names: &[&str]| names.contains(&row[column].as_str().unwrap());
         type Meets<'a> = Box<dyn Fn(&Vec<Value>) -> bool + 'a>;
-        let (filter, meets): (String, Meets<'_>) = match question % 4 {
+        let (filter, meets): (String, Meets<'_>) = match question % 5 {
             0 => (
                 format!(
                     "window_start_unix_nano >= {from} AND window_start_unix_nano < {to} AND service = '{}'",
@@ -202,6 +238,10 @@ async fn what_is_asked_of_the_cells_is_what_all_rows_would_answer() {
                     environments[0], versions[0], versions[1]
                 ),
                 Box::new(|row| from < time(row) && is(row, 1, &environments[..1]) && is(row, 3, &versions)),
+            ),
+            3 => (
+                format!("journey IN ('{}:a', '{}:b') AND peer = ''", services[0], services[1]),
+                Box::new(|row| is(row, 11, &[&format!("{}:a", services[0]), &format!("{}:b", services[1])])),
             ),
             _ => (
                 format!(

@@ -22,7 +22,7 @@ export interface Status extends Answer {
     quarantined_files: number; flushes: number; flush_failures: number;
   };
   query: { running: number; limit: number; completed: number; cancelled: number; failed: number };
-  correlation: { open_traces: number; closed_traces: number; cells: number; late_spans: number; lagging: boolean };
+  correlation: { open_traces: number; closed_traces: number; cells: number; late_spans: number; overflowed_journeys: number; lagging: boolean };
   limits: Record<string, string>;
 }
 

@@ -16,7 +16,7 @@ const EXAMPLES: [string, string][] = [
   ["Spans by service", FIRST],
   ["Newest traces", "SELECT * FROM traces ORDER BY start_time_unix_nano DESC LIMIT 50"],
   ["Who calls whom", "SELECT caller, callee, environment, calls, errors, hdr_quantile(latency, 0.95) / 1e6 AS p95_ms FROM edges ORDER BY calls DESC LIMIT 200"],
-  ["Newest SLIs", "SELECT service, operation, version, environment, spans, errors, p50_ns / 1e6 AS p50_ms, p95_ns / 1e6 AS p95_ms FROM slis ORDER BY window_start_unix_nano DESC LIMIT 100"],
+  ["Newest SLIs", "SELECT service, operation, version, environment, journey, spans, errors, p50_ns / 1e6 AS p50_ms, p95_ns / 1e6 AS p95_ms FROM slis ORDER BY window_start_unix_nano DESC LIMIT 100"],
   ["Verdicts", "SELECT * FROM verdicts LIMIT 100"],
   ["Deployments", "SELECT * FROM deployments LIMIT 100"],
 ];

@@ -64,7 +64,7 @@ function Shown({ status }: { status: Status }) {
         ]} />
         <Facts title="Correlation" rows={[
           ["Open traces", count(correlation.open_traces)], ["Closed traces", count(correlation.closed_traces)], ["Measurement cells", count(correlation.cells)],
-          ["Late spans", count(correlation.late_spans)],
+          ["Late spans", count(correlation.late_spans)], ["Traces in unnamed journeys", count(correlation.overflowed_journeys)],
           ["Pace", correlation.lagging ? <span class="warn">! behind the traffic</span> : "keeping up"],
         ]} />
         <Facts title="Queries" rows={[

@@ -26,7 +26,7 @@ export function status(spans = 1_284_331) {
     ingest: { received_spans: spans + 412, accepted_spans: spans, deduplicated_spans: spans ? 388 : 0, rejected_spans: spans ? { zero_trace_id: 19, bad_span_id_length: 5 } : {}, shed_requests: spans ? { over_budget: 2 } : {}, spans_per_second: spans ? 812.4 : 0 },
     storage: { buffer_bytes: 4_812_331, buffer_spans: spans ? 20_113 : 0, wal_bytes: 16_777_216, files: spans ? 41 : 0, file_bytes: spans ? 74_331_221 : 0, file_rows: spans ? 1_264_218 : 0, quarantined_files: spans ? 1 : 0, flushes: 41, flush_failures: 0 },
     query: { running: 1, limit: 4, completed: 3012, cancelled: 4, failed: 1 },
-    correlation: { open_traces: 214, closed_traces: 60_121, cells: 8123, late_spans: 17, lagging: false },
+    correlation: { open_traces: 214, closed_traces: 60_121, cells: 8123, late_spans: 17, overflowed_journeys: 0, lagging: false },
     limits: { request_bytes_max: "16 MiB", sql_rows_max: "10000 rows", sql_timeout: "30 s", trace_spans_max: "200000 spans" },
   });
 }

@@ -65,6 +65,7 @@ impl State {
             waiting_traces: self.open.waiting() as u64,
             forgotten_early_traces: self.open.forgotten_early(),
             overflowed_spans: self.cells.overflowed(),
+            overflowed_journeys: self.cells.overflowed_journeys(),
             dropped_cells: self.cells.dropped(),
             recent_traces: self.recent.len() as u64,
             flags,
@@ -119,6 +120,7 @@ impl State {
             objective: tracked.objective.clone(),
             counters: vec![SloCounter::default(); tracked.counters.len()],
         };
+        fresh.cells.reserve_journeys_of(&self.cells);
         fresh.objectives = self.objectives.iter().map(empty).collect();
         fresh.problems = self.problems.clone();
         fresh.notes = self.notes.clone();

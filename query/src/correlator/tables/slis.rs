@@ -164,6 +164,7 @@ fn column(name: &str, rows: &[CellRow<'_>]) -> Result<ArrayRef> {
         "errors_adjusted" => adjusted(1),
         "own_errors_adjusted" => adjusted(2),
         "exemplars" => held(rows, |row| &row.exemplars),
+        "journey" => held(rows, |row| &row.key.journey),
         other => return Err(QueryError::internal(format!("cells have no column {other}"))),
     })
 }

@@ -1,9 +1,10 @@
 //! Spans that come up to two hours late, in any order: what is measured is what the complete traces say.
 
+mod kept;
 mod oracle;
 
 use daytwo_storage::testing::{SeededReplay, by_hand};
-use daytwo_storage::{Frame, PayloadCompression, PayloadFormat, Store};
+use daytwo_storage::{Document, DocumentFolder, Frame, PayloadCompression, PayloadFormat, Store};
 use proptest::prelude::*;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -12,7 +13,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::correlator::late::LateReader;
 use crate::measure::{CellKey, CellValue, Slot};
-use oracle::{Cells, Seen, cells_of, traces};
+use oracle::{Cells, Seen, cells_of, forget_left, traces};
 
 const EVER: TimeWindow = TimeWindow { from: UnixNanos(0), to: UnixNanos(i64::MAX) };
 const SECOND: i64 = 1_000 * MS;
@@ -27,7 +28,7 @@ struct Bench {
     config: EngineConfig,
     requests: u64,
     /// The last to go: the store writes into it.
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Bench {
@@ -35,10 +36,9 @@ impl Bench {
         let (folder, clock) = (TempDir::new().unwrap(), Arc::new(ManualClock::at(UnixNanos(START))));
         let settings = by_hand(folder.path().join("data"));
         let store = Store::open(settings, Arc::clone(&clock) as Arc<dyn Clock>, Arc::new(SeededReplay)).await.unwrap();
-        let engine = Correlator::new(config.clone(), Arc::clone(&clock) as Arc<dyn Clock>);
-        engine.load(&store.snapshot());
+        let engine = started(&config, &clock, &store, &folder);
         let reader = LateReader::new(config.late_window, config.late_spans_max, Some(Arc::clone(&store)));
-        Self { clock, store, engine, reader, config, requests: 0, _folder: folder }
+        Self { clock, store, engine, reader, config, requests: 0, folder }
     }
 
     /// Stores spans and shows them to the engine.
@@ -73,10 +73,12 @@ impl Bench {
         any
     }
 
-    /// A process that ends without a word, and one that starts.
-    fn restart(&mut self) {
-        self.engine = Correlator::new(self.config.clone(), Arc::clone(&self.clock) as Arc<dyn Clock>);
-        self.engine.load(&self.store.snapshot());
+    /// A process that ends, without a word or after it has written everything down, and one that starts.
+    fn restart(&mut self, in_order: bool) {
+        if in_order {
+            self.engine.save(true);
+        }
+        self.engine = started(&self.config, &self.clock, &self.store, &self.folder);
     }
 
     /// Lets everything be measured and rolled up.
@@ -89,7 +91,7 @@ impl Bench {
     fn cells(&self) -> Cells {
         let state = self.engine.state();
         let seen =
-            |(key, slot, cell): (&CellKey, Slot, &CellValue)| ((key.clone(), slot.from_unix_nano), Seen::of(key, cell));
+            |(key, slot, cell): (&CellKey, Slot, &CellValue)| ((key.clone(), slot.from_unix_nano), Seen::of(cell));
         state.cells.iter(EVER, |_| true).map(seen).collect()
     }
 
@@ -99,6 +101,15 @@ impl Bench {
         let cells = || state.cells.iter(EVER, |_| true).map(|(.., cell)| cell);
         (cells().map(|cell| cell.calls).sum(), cells().map(|cell| cell.own.count()).sum())
     }
+}
+
+/// An engine that has taken up what is kept and read what is stored.
+fn started(config: &EngineConfig, clock: &Arc<ManualClock>, store: &Store, folder: &TempDir) -> Arc<Correlator> {
+    let engine = Correlator::new(config.clone(), Arc::clone(clock) as Arc<dyn Clock>);
+    let budgets = Document::in_folder(folder.path(), "budgets.json", 1 << 20);
+    engine.keep_history_in(budgets, DocumentFolder::in_folder(folder.path(), "cells", 1 << 20)).unwrap();
+    engine.load(&store.snapshot());
+    engine
 }
 
 fn config() -> EngineConfig {
@@ -124,8 +135,9 @@ async fn delivered(seed: u64, traces: &[Vec<Sent>]) -> (Bench, StdRng) {
         bench.send(&spans).await;
         match random.random_range(0..30) {
             0 | 1 => bench.store.flush().await.unwrap(),
-            2 if random.random_ratio(1, 4) => bench.restart(),
-            3..=12 => {}
+            2 if random.random_ratio(1, 3) => bench.restart(random.random()),
+            3 => bench.engine.save(false),
+            4..=12 => {}
             _ => drop(bench.read_again()),
         }
     }
@@ -149,8 +161,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 10, ..ProptestConfig::default() })]
 
     /// Scenario: random traces whose spans come in any order, each up to two hours late, to a store that flushes and an engine that is
-    /// restarted and slow to read, now and then.
-    /// Guarantees: cells are exactly those of a naive model over the complete traces, own errors, self times, gaps, weights and exemplars included; so are the
+    /// slow to read, writes its cells down and is restarted, in order or without a word, now and then.
+    /// Guarantees: cells are exactly those of a naive model over the complete traces, each in its journey, own errors, self times, gaps, weights and exemplars included; so are the
     /// records of traces, and nothing was measured as a fragment.
     #[test]
     fn any_order_of_delivery_gives_the_cells_of_complete_traces(seed: u64) {
@@ -159,7 +171,10 @@ proptest! {
             let traces = traces(&mut StdRng::seed_from_u64(seed), 25);
             let (bench, _) = delivered(seed, &traces).await;
             bench.settle();
-            let (measured, expected) = (bench.cells(), cells_of(&traces));
+            let (mut measured, mut expected) = (bench.cells(), cells_of(&traces));
+            forget_left(&traces, &mut measured);
+            forget_left(&traces, &mut expected);
+            assert!(expected.values().any(|cell| cell.has_exemplars()));
             for (cell, value) in &expected {
                 assert_eq!(measured.get(cell), Some(value), "{cell:?}");
             }

@@ -19,6 +19,10 @@ pub struct CellFilter {
     pub operations: Option<Vec<String>>,
     /// OTLP kinds.
     pub kinds: Option<Vec<i32>>,
+    /// Services that answered.
+    pub peers: Option<Vec<String>>,
+    /// Journeys.
+    pub journeys: Option<Vec<String>>,
 }
 
 impl CellFilter {
@@ -31,6 +35,8 @@ impl CellFilter {
         versions: None,
         operations: None,
         kinds: None,
+        peers: None,
+        journeys: None,
     };
 
     /// Whether cells of a key may count.
@@ -40,6 +46,8 @@ impl CellFilter {
             (&self.services, &key.service),
             (&self.versions, &key.version),
             (&self.operations, &key.operation),
+            (&self.peers, &key.peer),
+            (&self.journeys, &key.journey),
         ];
         let kind = self.kinds.as_ref().is_none_or(|kinds| kinds.contains(&key.kind));
         kind && texts

@@ -1,24 +1,26 @@
-//! Cells over a restart: an hour of them as bytes, and two counts of the same spans put together.
+//! Cells over a restart: an hour of them as bytes.
 //!
-//! An hour is written once its last fine cell was rolled up, again when a late span changed it, and in any case at the end. Neither of two
-//! counts has a span twice, so of each cell the larger one is the more complete: the kept one where the stored spans that are read again do
-//! not reach, the recounted one where the process ended before the hour was written.
+//! An hour is written once its last fine cell was rolled up, again when a late span changed it, and in any case at the end. What is kept stands
+//! where the stored spans that are read again do not reach, what these give where the process ended before the hour was written. The journeys
+//! that have a name in an hour stand at its beginning; cells of older forms are of the journey that is not known.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use daytwo_storage::{TraceId, UnixNanos};
 
 use super::exemplars::{EACH_MAX, Exemplar, Exemplars};
-use super::series::bytes_of;
+use super::series::{Cells, bytes_of};
 use super::value::More;
 use super::{COARSE, CellKey, CellValue, FINE_KEPT, Series, SliCells, slot_start, slot_width};
 use crate::measure::bytes::{number, put_number, put_text, text};
 use crate::measure::{Count, LogHistogram};
 
 /// What a file begins with.
-const MAGIC: &[u8; 8] = b"DTCELLS2";
+const MAGIC: &[u8; 8] = b"DTCELLS3";
+/// What a file began with before cells had journeys.
+const MAGIC_2: &[u8; 8] = b"DTCELLS2";
 /// What a file began with before cells had peers, gaps, weights and exemplars.
 const MAGIC_1: &[u8; 8] = b"DTCELLS1";
 /// An hour.
@@ -60,27 +62,21 @@ impl SliCells {
     }
 
     fn encode(&self, start: i64) -> Vec<u8> {
-        let mut keys: Vec<(&CellKey, &Series)> = self.series.iter().collect();
-        keys.sort_by(|left, right| left.0.cmp(right.0));
+        let of_hour = |(key, series): (&CellKey, &Series)| Some((key.clone(), series.rolled_up(start)?));
+        let mut series: Vec<(CellKey, Cells)> = self.series.iter().filter_map(of_hour).collect();
+        series.sort_by(|left, right| left.0.cmp(&right.0));
+        let names: BTreeSet<&str> = series.iter().map(|(key, _)| &*key.journey).collect();
+        let names: Vec<&str> = names.into_iter().collect();
         let mut body = Vec::new();
         put_number(&mut body, u64::try_from(start).unwrap_or(0));
-        for (key, series) in keys {
-            let cells = series.rolled_up(start);
-            if cells.is_empty() {
-                continue;
-            }
-            for text in [&key.environment, &key.service, &key.version, &key.operation, &key.peer] {
-                put_text(&mut body, text);
-            }
-            put_number(&mut body, u64::try_from(key.kind).unwrap_or(0));
-            put_number(&mut body, cells.len() as u64);
-            for (at, cell) in cells {
-                let slot = at.saturating_sub(start) / slot_width(COARSE);
-                put_number(&mut body, u64::try_from(slot).unwrap_or(0));
-                put_cell(&mut body, &cell);
-            }
+        put_number(&mut body, names.len() as u64);
+        names.iter().for_each(|name| put_text(&mut body, name));
+        for (key, cells) in &series {
+            put_texts(&mut body, key);
+            put_number(&mut body, names.binary_search(&&*key.journey).unwrap_or(0) as u64);
+            put_cells(&mut body, key.kind, start, cells);
         }
-        [MAGIC.as_slice(), &crc32c::crc32c(&body).to_le_bytes(), &body].concat()
+        under_sum(MAGIC, &body)
     }
 
     /// Takes up an hour that was kept; how many bytes of memory its cells have.
@@ -88,67 +84,50 @@ impl SliCells {
     /// # Errors
     /// What is wrong with the bytes; nothing was taken then.
     pub(crate) fn take_kept(&mut self, bytes: &[u8]) -> Result<usize, &'static str> {
-        let known = [(Form::Second, MAGIC), (Form::First, MAGIC_1)];
+        let known = [(Form::Third, MAGIC), (Form::Second, MAGIC_2), (Form::First, MAGIC_1)];
         let rest = known.into_iter().find_map(|(form, magic)| Some((form, bytes.strip_prefix(magic.as_slice())?)));
         let (form, rest) = rest.ok_or("it does not begin as cells do")?;
         let (sum, mut body) = rest.split_at_checked(4).ok_or("it is cut off")?;
         if crc32c::crc32c(body).to_le_bytes() != *sum {
             return Err("its checksum does not match");
         }
-        let cells = decode(&mut body, form).ok_or("it holds something that is no cell")?;
-        let memory = cells.iter().map(|(_, _, cell)| bytes_of(cell)).sum();
-        for (key, at, cell) in cells {
-            self.fill(key, at, cell);
-        }
+        let series = decode(&mut body, form).ok_or("it holds something that is no cell")?;
+        let memory = series.iter().flat_map(|(_, series)| series.coarse().values()).map(bytes_of).sum();
+        self.put_together(series);
         Ok(memory)
-    }
-
-    /// Puts cells of another count of the same spans in where they are the more complete.
-    pub(crate) fn fill_from(&mut self, other: Self) {
-        self.overflowed = self.overflowed.max(other.overflowed);
-        self.dropped = self.dropped.max(other.dropped);
-        self.changed.extend(other.changed);
-        for (key, series) in other.series {
-            let (coarse, fine) = series.into_cells();
-            coarse.into_iter().for_each(|(at, cell)| self.fill(key.clone(), at, cell));
-            fine.into_iter().for_each(|(at, cell)| self.fill_fine(key.clone(), at, cell));
-        }
-    }
-
-    /// Whether there is room for a cell of this key; else it counts as dropped.
-    fn has_room_for(&mut self, key: &CellKey) -> bool {
-        let has_room = self.series.contains_key(key) || self.series.len() < self.series_max.saturating_mul(2);
-        self.dropped = self.dropped.saturating_add(u64::from(!has_room));
-        has_room
-    }
-
-    fn fill(&mut self, key: CellKey, at: i64, cell: CellValue) {
-        if self.has_room_for(&key) {
-            self.with_series(key, |series| series.fill(at, cell));
-            self.oldest_coarse = self.oldest_coarse.min(at);
-        }
-    }
-
-    fn fill_fine(&mut self, key: CellKey, at: i64, cell: CellValue) {
-        if self.has_room_for(&key) {
-            self.with_series(key, |series| series.fill_fine(at, cell));
-            self.oldest_fine = self.oldest_fine.min(at);
-        }
     }
 }
 
 impl Series {
-    /// The coarse cells of an hour, those included that are still fine.
-    fn rolled_up(&self, start: i64) -> BTreeMap<i64, CellValue> {
+    /// The coarse cells of an hour, those included that are still fine; `None` without any.
+    fn rolled_up(&self, start: i64) -> Option<Cells> {
         let hour = start..start.saturating_add(slot_width(HOUR));
-        let mut cells: BTreeMap<i64, CellValue> =
-            self.coarse().range(hour.clone()).map(|(at, cell)| (*at, cell.clone())).collect();
+        let mut cells: Cells = self.coarse().range(hour.clone()).map(|(at, cell)| (*at, cell.clone())).collect();
         for (at, cell) in self.fine().range(hour) {
             let coarse = cells.entry(slot_start(UnixNanos(*at), COARSE)).or_default();
             coarse.merge_coarsely(cell);
         }
-        cells.retain(|_, cell| cell.calls > 0);
-        cells
+        Some(cells).filter(|cells| !cells.is_empty())
+    }
+}
+
+fn under_sum(magic: &[u8; 8], body: &[u8]) -> Vec<u8> {
+    [magic.as_slice(), &crc32c::crc32c(body).to_le_bytes(), body].concat()
+}
+
+fn put_texts(out: &mut Vec<u8>, key: &CellKey) {
+    for text in [&key.environment, &key.service, &key.version, &key.operation, &key.peer] {
+        put_text(out, text);
+    }
+}
+
+fn put_cells(out: &mut Vec<u8>, kind: i32, start: i64, cells: &Cells) {
+    put_number(out, u64::try_from(kind).unwrap_or(0));
+    put_number(out, cells.len() as u64);
+    for (at, cell) in cells {
+        let slot = at.saturating_sub(start) / slot_width(COARSE);
+        put_number(out, u64::try_from(slot).unwrap_or(0));
+        put_cell(out, cell);
     }
 }
 
@@ -157,23 +136,44 @@ impl Series {
 enum Form {
     First,
     Second,
+    Third,
 }
 
-fn decode(body: &mut &[u8], form: Form) -> Option<Vec<(CellKey, i64, CellValue)>> {
+fn decode(body: &mut &[u8], form: Form) -> Option<Vec<(CellKey, Series)>> {
     let start = i64::try_from(number(body)?).ok()?;
-    let slots = slot_width(HOUR) / slot_width(COARSE);
-    let mut cells = Vec::new();
+    let names = if form == Form::Third { take_names(body)? } else { vec!["".into()] };
+    let mut series = Vec::new();
     while !body.is_empty() {
-        let [environment, service, version, operation] =
-            [text(body)?, text(body)?, text(body)?, text(body)?].map(Arc::from);
-        let peer = if form == Form::Second { text(body)? } else { "" }.into();
-        let kind = i32::try_from(number(body)?).ok()?;
-        let key = CellKey { environment, service, version, operation, kind, peer };
-        for _ in 0..number(body)? {
-            let slot = i64::try_from(number(body)?).ok().filter(|slot| *slot < slots)?;
-            let at = start.checked_add(slot.checked_mul(slot_width(COARSE))?)?;
-            cells.push((key.clone(), at, take_cell(body, form)?));
-        }
+        let key = take_key(body, form, &names)?;
+        let mut own = Series::of(&key);
+        own.put_coarse(take_cells(body, form, start)?);
+        series.push((key, own));
+    }
+    Some(series)
+}
+
+fn take_names(body: &mut &[u8]) -> Option<Vec<Arc<str>>> {
+    let count = number(body)?;
+    (0..count).map(|_| text(body).map(Arc::from)).collect()
+}
+
+fn take_key(body: &mut &[u8], form: Form, names: &[Arc<str>]) -> Option<CellKey> {
+    let [environment, service, version, operation] =
+        [text(body)?, text(body)?, text(body)?, text(body)?].map(Arc::from);
+    let peer = if form == Form::First { "" } else { text(body)? }.into();
+    let name = if form == Form::Third { number(body)? } else { 0 };
+    let journey = names.get(usize::try_from(name).ok()?).map(Arc::clone)?;
+    let kind = i32::try_from(number(body)?).ok()?;
+    Some(CellKey { environment, service, version, operation, kind, peer, journey })
+}
+
+fn take_cells(body: &mut &[u8], form: Form, start: i64) -> Option<Cells> {
+    let slots = slot_width(HOUR) / slot_width(COARSE);
+    let mut cells = Cells::new();
+    for _ in 0..number(body)? {
+        let slot = i64::try_from(number(body)?).ok().filter(|slot| *slot < slots)?;
+        let at = start.checked_add(slot.checked_mul(slot_width(COARSE))?)?;
+        cells.insert(at, take_cell(body, form)?);
     }
     Some(cells)
 }
@@ -252,166 +252,28 @@ fn take_counts(body: &mut &[u8]) -> Option<[u64; 3]> {
     Some([number(body)?, number(body)?, number(body)?])
 }
 
+/// An hour as it was written before cells had journeys: an older version would have written it of the same spans.
 #[cfg(test)]
-mod tests {
-    use super::super::{CellEntry, Slot};
-    use super::*;
-    use crate::sli::TimeWindow;
-    use crate::trace::Weight;
+pub(crate) fn in_second_form(bytes: &[u8]) -> Vec<u8> {
+    use std::collections::BTreeMap;
 
-    const START: i64 = 1_795_341_600_000_000_000;
-    const MINUTE: i64 = 60_000_000_000;
-
-    fn cells() -> SliCells {
-        SliCells::new(1_000, 1 << 30)
-    }
-
-    fn entry(operation: &str, at: i64, duration_ns: i64) -> CellEntry {
-        CellEntry {
-            key: CellKey {
-                environment: "prod".into(),
-                service: "pay".into(),
-                version: "v1".into(),
-                operation: operation.into(),
-                kind: if operation == "GET /b" { 3 } else { 2 },
-                peer: if operation == "GET /b" { "bank" } else { "" }.into(),
-            },
-            at: UnixNanos(at),
-            duration_ns,
-            self_ns: Some(duration_ns / 2),
-            gap_ns: (operation == "GET /b").then_some(duration_ns / 2),
-            error: duration_ns % 3 == 0,
-            own_error: duration_ns % 6 == 0,
-            weight: Weight::of(if duration_ns % 5 == 0 { "ot=th:c" } else { "" }),
-            trace_id: TraceId::from_bytes(&[[1; 8], duration_ns.to_be_bytes()].concat()).unwrap(),
+    let mut body = bytes.get(12..).unwrap();
+    let start = i64::try_from(number(&mut &*body).unwrap()).unwrap();
+    let mut all: BTreeMap<CellKey, Cells> = BTreeMap::new();
+    for (key, series) in decode(&mut body, Form::Third).unwrap() {
+        let cells = all.entry(CellKey { journey: "".into(), ..key }).or_default();
+        for (at, cell) in series.into_cells().0 {
+            cells.entry(at).or_default().merge(&cell);
         }
     }
-
-    fn rows(cells: &SliCells) -> BTreeMap<(CellKey, i64), (Slot, CellValue)> {
-        let ever = TimeWindow { from: UnixNanos(0), to: UnixNanos(i64::MAX) };
-        cells
-            .iter(ever, |_| true)
-            .map(|(key, slot, value)| ((key.clone(), slot.from_unix_nano), (slot, value.clone())))
-            .collect()
+    let mut out = Vec::new();
+    put_number(&mut out, u64::try_from(start).unwrap());
+    for (key, cells) in &all {
+        put_texts(&mut out, key);
+        put_cells(&mut out, key.kind, start, cells);
     }
-
-    fn later(minutes: i64) -> UnixNanos {
-        UnixNanos(START + minutes * MINUTE)
-    }
-
-    /// Calls of two operations, five a minute, over so many minutes.
-    fn filled(minutes: i64) -> SliCells {
-        let mut cells = cells();
-        for number in 0..minutes * 5 {
-            let operation = if number % 2 == 0 { "GET /a" } else { "GET /b" };
-            cells.add(&entry(operation, START + number * MINUTE / 5, 1_000_000 + number * 7_919));
-        }
-        cells
-    }
-
-    /// Scenario: three hours of calls four hours later; what has changed is taken, kept and taken up by an empty engine; again after nothing
-    /// happened, and after a late span.
-    /// Guarantees: each cell is there as it was, to the histogram's bit; nothing is written twice for nothing, a late span writes its hour alone.
-    #[test]
-    fn hours_are_kept_as_they_are() {
-        let mut before = filled(180);
-        before.maintain(later(420), Duration::from_secs(28 * 86_400));
-        let kept = before.take_changed(later(420), false);
-        assert_eq!(kept.iter().map(|hour| hour.start).collect::<Vec<_>>(), [0, 60, 120].map(|minute| later(minute).0));
-        let mut after = cells();
-        kept.iter().for_each(|hour| assert!(after.take_kept(&hour.bytes).unwrap() > 0));
-        assert_eq!(rows(&after), rows(&before));
-        assert_eq!(rows(&after).values().map(|(_, cell)| cell.calls).sum::<u64>(), 900);
-        assert_eq!(before.take_changed(later(420), true), []);
-        before.add(&entry("GET /a", START + 61 * MINUTE, 5));
-        let again = before.take_changed(later(420), false);
-        assert_eq!(again.iter().map(|hour| hour.start).collect::<Vec<_>>(), [later(60).0]);
-        after.take_kept(&again[0].bytes).unwrap();
-        assert_eq!(rows(&after), rows(&before), "the larger cell takes the smaller one's place");
-    }
-
-    /// Scenario: an hour and a half of calls that are still fine; taken on the way and at the end.
-    /// Guarantees: on the way nothing that may still grow is written; at the end everything is, rolled up, with no span lost.
-    #[test]
-    fn the_end_writes_what_is_still_fine() {
-        let mut before = filled(90);
-        before.maintain(later(91), Duration::from_secs(28 * 86_400));
-        assert_eq!(before.take_changed(later(91), false), []);
-        let kept = before.take_changed(later(91), true);
-        assert_eq!(kept.len(), 2);
-        let mut after = cells();
-        kept.iter().for_each(|hour| assert!(after.take_kept(&hour.bytes).unwrap() > 0));
-        let calls = |cells: &SliCells| rows(cells).values().map(|(_, cell)| cell.calls).sum::<u64>();
-        assert_eq!((calls(&after), calls(&before)), (450, 450));
-        assert!(rows(&after).values().all(|(slot, _)| slot.width_ns == slot_width(COARSE)));
-    }
-
-    /// Scenario: two counts of the same spans: one lacks the first hour and has fine cells, the other lacks the last half hour.
-    /// Guarantees: put together they have every span once, whichever is put into the other.
-    #[test]
-    fn two_counts_make_one() {
-        let whole = filled(180);
-        let part = |from: i64, to: i64| {
-            let mut part = cells();
-            for number in (0..900).filter(|number| (from * 5..to * 5).contains(number)) {
-                let operation = if number % 2 == 0 { "GET /a" } else { "GET /b" };
-                part.add(&entry(operation, START + number * MINUTE / 5, 1_000_000 + number * 7_919));
-            }
-            part
-        };
-        let by_operation = |cells: &SliCells| {
-            let mut sums: BTreeMap<CellKey, (u64, u64, u64)> = BTreeMap::new();
-            for ((key, _), (_, cell)) in rows(cells) {
-                let sum = sums.entry(key).or_default();
-                *sum = (sum.0 + cell.calls, sum.1 + cell.errors, sum.2 + cell.total.count());
-            }
-            sums
-        };
-        for swap in [false, true] {
-            let (mut early, mut late) = (part(0, 150), part(60, 180));
-            early.maintain(later(240), Duration::from_secs(28 * 86_400));
-            late.maintain(later(181), Duration::from_secs(28 * 86_400));
-            let (mut into, from) = if swap { (early, late) } else { (late, early) };
-            into.fill_from(from);
-            assert_eq!(by_operation(&into), by_operation(&whole), "{swap}");
-        }
-    }
-
-    /// Scenario: an hour as it was written before cells had peers, gaps, weights and exemplars, byte by byte.
-    /// Guarantees: it is taken up; what it does not have is empty.
-    #[test]
-    fn hours_of_the_first_form_stay_readable() {
-        let mut body = Vec::new();
-        put_number(&mut body, START.unsigned_abs());
-        ["prod", "pay", "v1", "GET /a"].iter().for_each(|text| put_text(&mut body, text));
-        // Kind, cells, slot; calls, errors, own errors.
-        [2, 1, 3, 5, 2, 1].iter().for_each(|count| put_number(&mut body, *count));
-        // Durations: scale cut by one, no zeros, one bucket of five; self times: cut by one, two zeros, one bucket of three.
-        [1, 0, 1, 701, 5, 1, 2, 1, 601, 3].iter().for_each(|part| put_number(&mut body, *part));
-        let bytes = [b"DTCELLS1".as_slice(), &crc32c::crc32c(&body).to_le_bytes(), &body].concat();
-        let mut after = cells();
-        after.take_kept(&bytes).unwrap();
-        let rows = rows(&after);
-        let ((key, at), (_, cell)) = rows.first_key_value().unwrap();
-        assert_eq!((&*key.operation, &*key.peer, *at), ("GET /a", "", START + 15 * MINUTE));
-        assert_eq!((cell.calls, cell.errors, cell.own_errors), (5, 2, 1));
-        assert_eq!((cell.total.buckets(), cell.own.buckets()), (&[(700, 5)][..], &[(600, 3)][..]));
-        assert_eq!((cell.gap(), cell.adjusted_calls(), cell.exemplars().0.count()), (None, 5.0, 0));
-    }
-
-    /// Scenario: kept bytes with any one bit turned, and any beginning of them.
-    /// Guarantees: each is refused with a reason, and nothing of it is taken.
-    #[test]
-    fn damage_is_found() {
-        let mut before = filled(10);
-        let kept = before.take_changed(later(11), true).remove(0).bytes;
-        for at in 0..kept.len() {
-            let mut damaged = kept.clone();
-            damaged[at] ^= 1 << (at % 8);
-            let mut after = cells();
-            assert!(after.take_kept(&damaged).is_err(), "{at}");
-            assert!(after.take_kept(&kept[..at]).is_err(), "{at}");
-            assert!(after.is_empty());
-        }
-    }
+    under_sum(MAGIC_2, &out)
 }
+
+#[cfg(test)]
+mod tests;

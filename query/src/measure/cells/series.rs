@@ -4,10 +4,11 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use daytwo_storage::UnixNanos;
 
-use super::{COARSE, CellKey, CellValue, FINE, kept, slot_start, slot_width};
+use super::{COARSE, CellKey, CellValue, FINE, kept, slot_start};
 
 /// What a cell takes of its tree beside itself: its start, and its share of the room in leaves, six elevenths full when filled in order.
 const CELL_PLACE_BYTES: usize = 16 + size_of::<CellValue>() * 5 / 6;
@@ -18,7 +19,7 @@ pub(super) fn bytes_of(cell: &CellValue) -> usize {
 }
 
 /// Cells by start.
-type Cells = BTreeMap<i64, CellValue>;
+pub(super) type Cells = BTreeMap<i64, CellValue>;
 
 /// Fresh cells and rolled-up ones of one key. Of a rolled-up stretch no fresh cell begins.
 #[derive(Debug)]
@@ -35,12 +36,12 @@ impl Series {
     }
 
     /// Cells of ten seconds.
-    pub(super) fn fine(&self) -> &BTreeMap<i64, CellValue> {
+    pub(super) fn fine(&self) -> &Cells {
         &self.fine
     }
 
     /// Cells of five minutes.
-    pub(super) fn coarse(&self) -> &BTreeMap<i64, CellValue> {
+    pub(super) fn coarse(&self) -> &Cells {
         &self.coarse
     }
 
@@ -52,6 +53,12 @@ impl Series {
     /// How many cells there are.
     pub(super) fn len(&self) -> usize {
         self.fine.len().saturating_add(self.coarse.len())
+    }
+
+    /// The cell that an instant lies in.
+    pub(super) fn at(&self, at: UnixNanos) -> Option<&CellValue> {
+        let rolled_up = self.coarse.get(&slot_start(at, COARSE));
+        rolled_up.or_else(|| self.fine.get(&slot_start(at, FINE)))
     }
 
     /// Changes the cell that an instant lies in; the start of the rolled-up cell when it is one.
@@ -92,45 +99,63 @@ impl Series {
         first(&self.coarse).into_iter().chain(first(&self.fine)).min()
     }
 
-    /// Puts in a rolled-up cell of another count of the same spans, where it is the more complete.
-    pub(super) fn fill(&mut self, at: i64, cell: CellValue) {
-        let end = at.saturating_add(slot_width(COARSE));
-        let fine: u64 = self.fine.range(at..end).map(|(_, cell)| cell.calls).sum();
-        let coarse = self.coarse.get(&at).map_or(0, |cell| cell.calls);
-        if cell.calls <= fine.saturating_add(coarse) {
-            return;
-        }
-        let starts: Vec<i64> = self.fine.range(at..end).map(|(start, _)| *start).collect();
-        let taken = starts.iter().filter_map(|start| self.fine.remove(start));
-        self.bytes = self.bytes.saturating_sub(taken.map(|cell| bytes_of(&cell)).sum());
-        change_at(&mut self.coarse, at, &mut self.bytes, |place| *place = cell);
+    /// Spans of the cells that start in a stretch of time.
+    pub(super) fn calls_in(&self, stretch: &Range<i64>) -> u64 {
+        let cells = self.coarse.range(stretch.clone()).chain(self.fine.range(stretch.clone()));
+        cells.map(|(_, cell)| cell.calls).sum()
     }
 
-    /// Puts in a fresh cell of another count of the same spans, where it is the more complete.
-    pub(super) fn fill_fine(&mut self, at: i64, cell: CellValue) {
-        let rolled_up = self.coarse.contains_key(&slot_start(UnixNanos(at), COARSE));
-        if !rolled_up && cell.calls > self.fine.get(&at).map_or(0, |cell| cell.calls) {
-            change_at(&mut self.fine, at, &mut self.bytes, |place| *place = cell);
+    /// Drops the cells that start in a stretch of time.
+    pub(super) fn drop_in(&mut self, stretch: &Range<i64>) {
+        for cells in [&mut self.coarse, &mut self.fine] {
+            let dropped = cells.extract_if(stretch.clone(), |_, _| true).map(|(_, cell)| bytes_of(&cell));
+            self.bytes = self.bytes.saturating_sub(dropped.sum());
         }
     }
 
     /// All cells, those of five minutes and those of ten seconds.
-    pub(super) fn into_cells(self) -> (BTreeMap<i64, CellValue>, BTreeMap<i64, CellValue>) {
+    pub(super) fn into_cells(self) -> (Cells, Cells) {
         (self.coarse, self.fine)
+    }
+
+    /// Puts in rolled-up cells of other spans.
+    pub(super) fn put_coarse(&mut self, cells: Cells) {
+        for (at, cell) in cells {
+            change_at(&mut self.coarse, at, &mut self.bytes, |place| {
+                if place.calls == 0 { *place = cell } else { place.merge_coarsely(&cell) }
+            });
+        }
+    }
+
+    /// Puts in fresh cells of other spans; in what is rolled up already they are, too.
+    pub(super) fn put_fine(&mut self, cells: Cells) {
+        for (at, cell) in cells {
+            let coarse = slot_start(UnixNanos(at), COARSE);
+            if self.coarse.contains_key(&coarse) {
+                change_at(&mut self.coarse, coarse, &mut self.bytes, |place| place.merge_coarsely(&cell));
+            } else {
+                change_at(&mut self.fine, at, &mut self.bytes, |place| {
+                    if place.calls == 0 { *place = cell } else { place.merge(&cell) }
+                });
+            }
+        }
     }
 }
 
-/// Changes one cell, which may be new, and counts what it takes then.
+/// Changes one cell, which may be new, and counts what it takes then. One without spans goes.
 fn change_at(cells: &mut Cells, start: i64, bytes: &mut usize, change: impl FnOnce(&mut CellValue)) {
-    let (before, cell) = match cells.entry(start) {
-        Entry::Vacant(place) => (0, place.insert(CellValue::default())),
-        Entry::Occupied(place) => {
-            let cell = place.into_mut();
-            (bytes_of(cell), cell)
-        }
+    let (before, mut place) = match cells.entry(start) {
+        Entry::Vacant(place) => (0, place.insert_entry(CellValue::default())),
+        Entry::Occupied(place) => (bytes_of(place.get()), place),
     };
-    change(cell);
-    *bytes = bytes.saturating_add(bytes_of(cell)).saturating_sub(before);
+    change(place.get_mut());
+    let after = if place.get().calls == 0 {
+        place.remove();
+        0
+    } else {
+        bytes_of(place.get())
+    };
+    *bytes = bytes.saturating_add(after).saturating_sub(before);
 }
 
 fn drop_before(cells: &mut Cells, cut: i64, bytes: &mut usize) -> u64 {

@@ -21,6 +21,7 @@ fn call(operation: u8, second: i64, duration_ns: i64) -> CellEntry {
             operation: format!("GET /{operation}").into(),
             kind: 2,
             peer: "".into(),
+            journey: "".into(),
         },
         at: UnixNanos(START + second * SECOND),
         duration_ns,
@@ -189,4 +190,122 @@ fn rolled_up_cells_have_no_room_to_grow() {
             assert_eq!(histogram.memory_bytes(), needed);
         }
     }
+}
+
+/// A call in one of a few journeys.
+fn call_in(journey: &str, operation: u8, second: i64, duration_ns: i64) -> CellEntry {
+    let call = call(operation, second, duration_ns);
+    CellEntry { key: CellKey { journey: journey.into(), ..call.key.clone() }, ..call }
+}
+
+/// Calls by operation and stretch of five minutes.
+fn calls_by_slot(cells: &SliCells) -> BTreeMap<(String, i64), u64> {
+    let ever = TimeWindow { from: UnixNanos(0), to: UnixNanos(i64::MAX) };
+    let mut calls = BTreeMap::new();
+    for (key, slot, cell) in cells.iter(ever, |_| true) {
+        let at = slot_start(UnixNanos(slot.from_unix_nano), COARSE);
+        *calls.entry((key.operation.to_string(), at)).or_default() += cell.calls;
+    }
+    calls
+}
+
+proptest! {
+    /// Scenario: calls over three hours; one count has seen them all in their journeys, another, kept or not, some of them in other ones. Both
+    /// are put together, either into the other; then all calls are taken out and put back in their journeys, as late spans do.
+    /// Guarantees: every call counts once, whichever was put into which, and afterwards too.
+    #[test]
+    fn two_counts_in_other_journeys_make_one(
+        calls in prop::collection::vec((calls(0..3 * 3_600), 0_u8..3, 0_u8..4), 1..60),
+        swap: bool,
+        kept: bool,
+        rolled_up: bool,
+    ) {
+        let now = UnixNanos(START + 3 * 3_600 * SECOND);
+        let journey = |number: u8| ["", "a:1", "a:1 > b:2", "~other"][usize::from(number)];
+        let (mut whole, mut part) = (SliCells::new(100, usize::MAX), SliCells::new(100, usize::MAX));
+        let entries: Vec<CellEntry> = calls
+            .iter()
+            .map(|(call, own, _)| CellEntry { key: CellKey { journey: journey(*own).into(), ..call.key.clone() }, ..call.clone() })
+            .collect();
+        entries.iter().for_each(|entry| whole.add(entry));
+        for (call, _, other) in calls.iter().filter(|(.., other)| *other < 3) {
+            part.add(&CellEntry { key: CellKey { journey: journey(*other).into(), ..call.key.clone() }, ..call.clone() });
+        }
+        let expected = calls_by_slot(&whole);
+        if rolled_up {
+            whole.maintain(now, DAY);
+        }
+        if kept {
+            let hours = part.take_changed(now, true);
+            part = SliCells::new(100, usize::MAX);
+            hours.iter().rev().for_each(|hour| assert!(part.take_kept(&hour.bytes).unwrap() > 0));
+        }
+        let (mut into, from) = if swap { (part, whole) } else { (whole, part) };
+        into.fill_from(from);
+        prop_assert_eq!(calls_by_slot(&into), expected.clone());
+        prop_assert_eq!(into.bytes(), walked(&into));
+        entries.iter().for_each(|entry| {
+            into.remove(entry);
+            into.add(entry);
+        });
+        prop_assert_eq!(calls_by_slot(&into), expected);
+        entries.iter().for_each(|entry| into.remove(entry));
+        prop_assert_eq!(calls_by_slot(&into), BTreeMap::new());
+        prop_assert!(into.is_empty() && into.bytes() == 0);
+    }
+}
+
+/// Scenario: calls in a hundred journeys of two environments, then those of all but ten are taken out, and a hundred further journeys come.
+/// Guarantees: sixty-four journeys of each environment have a name, first come; names that nobody has any more go to those that come next; what
+/// has none is in `~other` and counted, once for all spans of a trace.
+#[test]
+fn sixty_four_journeys_have_a_name() {
+    let mut cells = SliCells::new(1_000, usize::MAX);
+    let entries = |from: i64| {
+        (from..from + 100).flat_map(|number| {
+            ["prod", "test"].map(|environment| {
+                let call = call_in(&format!("shop:GET /{number}"), 1, 0, number + 1);
+                CellEntry { key: CellKey { environment: environment.into(), ..call.key.clone() }, ..call }
+            })
+        })
+    };
+    let named = |cells: &SliCells, environment: &str| {
+        let keys = cells.keys(&CellFilter { environments: Some(vec![environment.to_owned()]), ..CellFilter::ALL });
+        keys.into_iter().map(|(key, _)| key.journey.to_string()).collect::<BTreeSet<String>>()
+    };
+    entries(0).for_each(|entry| cells.add(&entry));
+    let names = |range: Range<i64>| range.map(|number| format!("shop:GET /{number}")).collect::<BTreeSet<String>>();
+    let other = BTreeSet::from(["~other".to_owned()]);
+    for environment in ["prod", "test"] {
+        assert_eq!(named(&cells, environment), &names(0..64) | &other);
+    }
+    assert_eq!((cells.overflowed_journeys(), cells.overflowed()), (36, 0));
+    entries(0).skip(20).for_each(|entry| cells.remove(&entry));
+    assert_eq!(named(&cells, "prod"), names(0..10));
+    entries(100).for_each(|entry| cells.add(&entry));
+    assert_eq!(named(&cells, "test"), &(&names(0..10) | &names(100..154)) | &other);
+    assert_eq!(cells.overflowed_journeys(), 36 + 46);
+}
+
+/// Scenario: more series than may be told apart, since every operation is called in several journeys.
+/// Guarantees: journeys are given up before operations; as many operations as the limit says keep their name, and every call counts.
+#[test]
+fn journeys_cost_no_operation_its_name() {
+    let mut cells = SliCells::new(20, usize::MAX);
+    for operation in 0..30 {
+        for journey in 0..10 {
+            cells.add(&call_in(
+                &format!("shop:GET /{journey}"),
+                operation,
+                0,
+                1_000 + i64::from(operation) * 10 + journey,
+            ));
+        }
+    }
+    let operations: BTreeSet<String> =
+        cells.keys(&CellFilter::ALL).into_iter().map(|(key, _)| key.operation.to_string()).collect();
+    assert!(operations.len() > 20, "{operations:?}");
+    assert!(cells.keys(&CellFilter::ALL).len() <= 41);
+    assert_eq!(calls_by_slot(&cells).values().sum::<u64>(), 300);
+    assert!(cells.overflowed_journeys() > 0);
 }

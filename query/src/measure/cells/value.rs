@@ -30,13 +30,16 @@ pub struct CellKey {
     pub kind: i32,
     /// Of a CLIENT span the service that answered; empty when none did, and for other kinds.
     pub peer: Arc<str>,
+    /// Of the span's trace the root's service and operation and the first call into another service; empty while the root is missing and for
+    /// fragments.
+    pub journey: Arc<str>,
 }
 
 impl CellKey {
-    /// Bytes held, roughly; its texts may be shared with others.
+    /// Bytes held, roughly, itself and among those of its operation; its texts may be shared with others.
     pub(super) fn bytes(&self) -> usize {
-        let texts = [&self.environment, &self.service, &self.version, &self.operation, &self.peer];
-        size_of::<Self>() + texts.iter().map(|text| text.len()).sum::<usize>()
+        let texts = [&self.environment, &self.service, &self.version, &self.operation, &self.peer, &self.journey];
+        2 * size_of::<Self>() + texts.iter().map(|text| text.len()).sum::<usize>()
     }
 }
 
@@ -135,6 +138,18 @@ impl CellValue {
         self.change(entry, false);
         self.slowest.remove(entry.exemplar());
         self.failed.remove(entry.exemplar());
+    }
+
+    /// Whether a span may be among those counted here.
+    pub(super) fn may_hold(&self, entry: &CellEntry) -> bool {
+        let has_gap = |gap| self.gap.as_ref().is_some_and(|gaps| gaps.has(gap));
+        self.calls > 0
+            && self.errors >= u64::from(entry.error)
+            && self.own_errors >= u64::from(entry.own_error)
+            && self.total.has(entry.duration_ns)
+            && entry.self_ns.is_none_or(|own| self.own.has(own))
+            && entry.gap_ns.is_none_or(has_gap)
+            && (entry.weight.more() == 0 || self.more.is_some())
     }
 
     fn change(&mut self, entry: &CellEntry, add: bool) {

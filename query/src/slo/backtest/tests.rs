@@ -38,6 +38,7 @@ fn cells(calls: &[Call]) -> SliCells {
                     operation: "POST /pay".into(),
                     kind,
                     peer: "".into(),
+                    journey: "".into(),
                 },
                 at: UnixNanos(call.at),
                 duration_ns: call.ns,

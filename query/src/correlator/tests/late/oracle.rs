@@ -87,18 +87,30 @@ type Known<'a> = (&'a Sent, i64, bool);
 pub(super) fn cells_of(traces: &[Vec<Sent>]) -> Cells {
     let mut lists: BTreeMap<(CellKey, i64), Vec<Known<'_>>> = BTreeMap::new();
     for trace in traces {
+        let journey = journey_of(trace);
         for span in trace {
             let children: Vec<&Sent> = trace.iter().filter(|child| child.parent == Some(span.id)).collect();
             let own_error = span.error && !children.iter().any(|child| child.error);
             let answer = children.first().filter(|_| span.kind == 3).map_or("", |answer| answer.service);
-            let at = (key(span, answer), span.start.div_euclid(SLOT) * SLOT);
+            let at = (key(span, answer, &journey), span.start.div_euclid(SLOT) * SLOT);
             lists.entry(at).or_default().push((span, own_time(span, &children), own_error));
         }
     }
     lists.into_iter().map(|(at, spans)| (at.clone(), cell(&at.0, &spans))).collect()
 }
 
-fn key(span: &Sent, peer: &str) -> CellKey {
+/// The root, and the first of the spans of other services.
+pub(super) fn journey_of(trace: &[Sent]) -> String {
+    let name = |span: &Sent| format!("{}:{}", span.service, span.name);
+    let root = trace.iter().find(|span| span.parent.is_none()).unwrap();
+    let elsewhere = trace.iter().filter(|span| span.service != root.service);
+    match elsewhere.min_by_key(|span| (span.start, span.id)) {
+        Some(first) => format!("{} > {}", name(root), name(first)),
+        None => name(root),
+    }
+}
+
+fn key(span: &Sent, peer: &str, journey: &str) -> CellKey {
     CellKey {
         environment: "prod".into(),
         service: span.service.into(),
@@ -106,6 +118,7 @@ fn key(span: &Sent, peer: &str) -> CellKey {
         operation: span.name.as_str().into(),
         kind: span.kind,
         peer: peer.into(),
+        journey: journey.into(),
     }
 }
 
@@ -129,8 +142,8 @@ fn cell(key: &CellKey, spans: &[Known<'_>]) -> Seen {
         total: histogram(spans, |(span, ..)| span.duration),
         own: histogram(spans, |(_, own, _)| *own),
         gap: histogram(if answered { spans } else { &[] }, |(_, own, _)| *own),
-        slowest: exemplars(key, spans),
-        failed: exemplars(key, &failed),
+        slowest: exemplars(spans),
+        failed: exemplars(&failed),
     }
 }
 
@@ -143,12 +156,8 @@ fn histogram(spans: &[Known<'_>], of: impl Fn(&Known<'_>) -> i64) -> LogHistogra
     histogram
 }
 
-/// The two longest of each trace's longest spans. A call that was not answered yet leaves its cell once it is: what was there before it
-/// nobody knows then.
-fn exemplars(key: &CellKey, spans: &[Known<'_>]) -> Vec<(i64, u64)> {
-    if leaves_its_cell(key) {
-        return Vec::new();
-    }
+/// The two longest of each trace's longest spans.
+fn exemplars(spans: &[Known<'_>]) -> Vec<(i64, u64)> {
     let mut longest: BTreeMap<u64, i64> = BTreeMap::new();
     for (span, ..) in spans {
         let known = longest.entry(span.trace).or_default();
@@ -160,8 +169,30 @@ fn exemplars(key: &CellKey, spans: &[Known<'_>]) -> Vec<(i64, u64)> {
     longest
 }
 
-fn leaves_its_cell(key: &CellKey) -> bool {
-    key.kind == 3 && key.peer.is_empty()
+/// Forgets the exemplars of cells that spans may have left: calls that were not answered yet, and spans of traces whose first call was to
+/// come. What was there before them nobody knows then.
+pub(super) fn forget_left(traces: &[Vec<Sent>], cells: &mut Cells) {
+    let known: Vec<(String, &Vec<Sent>)> = traces.iter().map(|trace| (journey_of(trace), trace)).collect();
+    for ((key, at), seen) in cells {
+        let is_here = |span: &Sent| {
+            let own = (span.service, span.version, span.name.as_str(), span.kind, span.start.div_euclid(SLOT) * SLOT);
+            own == (&*key.service, &*key.version, &*key.operation, key.kind, *at)
+        };
+        let has_left = |(journey, trace): &&(String, &Vec<Sent>)| {
+            **journey != *key.journey && may_have_been(trace, &key.journey) && trace.iter().any(is_here)
+        };
+        if key.kind == 3 && key.peer.is_empty() || known.iter().any(|one| has_left(&one)) {
+            (seen.slowest, seen.failed) = (Vec::new(), Vec::new());
+        }
+    }
+}
+
+/// Whether a part of a trace has this journey.
+fn may_have_been(trace: &[Sent], journey: &str) -> bool {
+    let root = trace.iter().find(|span| span.parent.is_none()).unwrap();
+    let parts = trace.iter().filter(|span| span.service != root.service);
+    let mut journeys = parts.map(|span| journey_of(&[root.clone(), span.clone()]));
+    journeys.any(|part| part == journey) || journey_of(std::slice::from_ref(root)) == journey
 }
 
 /// What there is to see of a cell.
@@ -177,7 +208,12 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    pub(super) fn of(key: &CellKey, cell: &CellValue) -> Self {
+    /// Whether there are traces to compare.
+    pub(super) fn has_exemplars(&self) -> bool {
+        !self.slowest.is_empty()
+    }
+
+    pub(super) fn of(cell: &CellValue) -> Self {
         let coarse = |mut histogram: LogHistogram<u64>| {
             histogram.downscale(6);
             histogram
@@ -187,7 +223,7 @@ impl Seen {
                 let number = exemplar.trace_id.as_bytes()[8..].try_into().map(u64::from_be_bytes).unwrap();
                 (exemplar.duration_ns, number)
             };
-            if leaves_its_cell(key) { Vec::new() } else { exemplars.map(trace).collect() }
+            exemplars.map(trace).collect()
         };
         let (mut slowest, mut failed) = cell.exemplars();
         Self {
