@@ -3,9 +3,11 @@
 //! Columns that repeat for a whole resource or scope are dictionaries. All resource columns share one key
 //! buffer (the resource's number) and all scope columns another, so they cost nothing per span.
 
+mod absent;
 mod ahead;
 mod attributes;
 mod builder;
+mod footprint;
 mod groups;
 mod sparse;
 
@@ -112,26 +114,29 @@ pub struct SpanRow<'a> {
 /// Spans in the memory schema, all received in one request. Cloning costs one reference count, so that a
 /// snapshot of thousands of batches stays cheap.
 #[derive(Debug, Clone)]
-pub struct SpanBatch(Arc<RecordBatch>);
+pub struct SpanBatch {
+    batch: Arc<RecordBatch>,
+    memory_bytes: usize,
+}
 
 impl SpanBatch {
     /// The Arrow form.
     pub fn record_batch(&self) -> &RecordBatch {
-        &self.0
+        &self.batch
     }
 
     /// How many spans there are.
     pub fn len(&self) -> usize {
-        self.0.num_rows()
+        self.batch.num_rows()
     }
 
     /// Whether there is no span.
     pub fn is_empty(&self) -> bool {
-        self.0.num_rows() == 0
+        self.batch.num_rows() == 0
     }
 
-    /// Bytes of memory that the arrays hold.
+    /// Bytes of memory that the arrays hold, each buffer counted once; columns without a value hold none.
     pub fn memory_bytes(&self) -> usize {
-        self.0.get_array_memory_size()
+        self.memory_bytes
     }
 }

@@ -9,7 +9,9 @@ use arrow::buffer::{OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, Field};
 
 use super::AttributeValue;
+use super::absent::Absent;
 use super::ahead::Ahead;
+use super::footprint::Footprint;
 use super::sparse::Sparse;
 use crate::Result;
 use crate::schema::{self, PROMOTED, PromotedType};
@@ -29,10 +31,15 @@ impl PromotedColumn {
     }
 
     /// Takes the value if it is of the column's type and the row has none yet.
-    fn take(&mut self, row: usize, value: &AttributeValue<'_>) -> bool {
+    fn take(&mut self, row: usize, value: &AttributeValue<'_>, footprint: &mut Footprint) -> bool {
         match (self, value) {
-            (Self::Text(column), AttributeValue::Text(text)) if !column.has(row) => column.set(row, text),
-            (Self::Integer(column), AttributeValue::Integer(number)) if !column.has(row) => column.set(row, *number),
+            (Self::Text(column), AttributeValue::Text(text)) if !column.has(row) => {
+                footprint.text(text.len());
+                column.set(row, text, footprint);
+            }
+            (Self::Integer(column), AttributeValue::Integer(number)) if !column.has(row) => {
+                column.set(row, *number, footprint);
+            }
             _ => return false,
         }
         true
@@ -45,10 +52,10 @@ impl PromotedColumn {
         }
     }
 
-    fn finish(self, rows: usize) -> ArrayRef {
+    fn finish(self, rows: usize, absent: &Absent) -> ArrayRef {
         match self {
-            Self::Text(column) => column.finish(rows),
-            Self::Integer(column) => column.finish(rows),
+            Self::Text(column) => column.finish(rows, absent),
+            Self::Integer(column) => column.finish(rows, absent),
         }
     }
 }
@@ -135,35 +142,39 @@ impl AttributeColumns {
         self.types.make_room(times)
     }
 
-    /// Appends the attributes of span `row`; tells the bytes that they take beyond those of every row.
+    /// Appends the attributes of span `row`, one more than there are.
     pub(super) fn append<'k>(
         &mut self,
         row: usize,
         attributes: impl IntoIterator<Item = (&'k AttributeKey<'k>, &'k AttributeValue<'k>)>,
-    ) -> usize {
-        let mut bytes = 0_usize;
+        footprint: &mut Footprint,
+    ) {
         self.letters.clear();
         for (key, value) in attributes {
-            let taken = match value {
-                _ if !self.promote(row, key, value) => self.append_to_map(&key.text, value),
-                AttributeValue::Text(text) => text.len(),
-                _ => 0,
-            };
-            bytes = bytes.saturating_add(taken);
+            if !self.promote(row, key, value, footprint) {
+                footprint.text(self.append_to_map(&key.text, value));
+            }
         }
         self.offsets.push(i32::try_from(self.keys.len()).unwrap_or(i32::MAX));
         if self.letters.bytes().any(|letter| letter != b's') {
-            self.types.set(row, &self.letters);
+            footprint.text(self.letters.len());
+            self.types.set(row, &self.letters, footprint);
         }
-        bytes
     }
 
     /// Puts the value in its own column, if it has one of that type that is still free.
-    fn promote(&mut self, row: usize, key: &AttributeKey<'_>, value: &AttributeValue<'_>) -> bool {
+    fn promote(
+        &mut self,
+        row: usize,
+        key: &AttributeKey<'_>,
+        value: &AttributeValue<'_>,
+        footprint: &mut Footprint,
+    ) -> bool {
         let column = key.column.and_then(|index| self.promoted.get_mut(index));
-        column.is_some_and(|column| column.take(row, value))
+        column.is_some_and(|column| column.take(row, value, footprint))
     }
 
+    /// Tells the bytes that they take.
     fn append_to_map(&mut self, key: &str, value: &AttributeValue<'_>) -> usize {
         self.keys.append_value(key);
         let mut digits = itoa::Buffer::new();
@@ -180,15 +191,15 @@ impl AttributeColumns {
         };
         self.values.append_option(text);
         self.letters.push(letter);
-        // Two offsets and a letter.
-        key.len().saturating_add(text.map_or(0, str::len)).saturating_add(2 * size_of::<i32>() + 1)
+        // And their offsets.
+        key.len().saturating_add(text.map_or(0, str::len)).saturating_add(2 * size_of::<i32>())
     }
 
     /// The promoted columns, the map and the types.
-    pub(super) fn finish(mut self, rows: usize) -> Result<Vec<ArrayRef>> {
-        let mut columns: Vec<ArrayRef> = self.promoted.into_iter().map(|column| column.finish(rows)).collect();
+    pub(super) fn finish(mut self, rows: usize, absent: &Absent) -> Result<Vec<ArrayRef>> {
+        let mut columns: Vec<ArrayRef> = self.promoted.into_iter().map(|column| column.finish(rows, absent)).collect();
         columns.push(finish_map(self.offsets, self.keys.finish(), self.values.finish())?);
-        columns.push(self.types.finish(rows));
+        columns.push(self.types.finish(rows, absent));
         Ok(columns)
     }
 }

@@ -1,13 +1,14 @@
 //! [`SpanBatchBuilder`]: what a decoder appends spans to.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use arrow::array::builder::{BinaryBuilder, Int32Builder, Int64Builder, StringBuilder};
 use arrow::array::{Array, ArrayRef, RecordBatch};
-use arrow::datatypes::DataType;
 
+use super::absent::{Absent, is_shared};
 use super::ahead::Ahead;
 use super::attributes::AttributeColumns;
+use super::footprint::{self, Footprint};
 use super::groups::GroupColumns;
 use super::sparse::Sparse;
 use super::{AttributeKey, AttributeValue, ResourceRow, ScopeRow, SpanBatch, SpanRow};
@@ -40,23 +41,8 @@ pub struct SpanBatchBuilder {
     dropped_events: Int64Builder,
     dropped_links: Int64Builder,
     anomalies: Int64Builder,
-    /// See [`bytes`](Self::bytes).
-    bytes: usize,
+    footprint: Footprint,
 }
-
-/// What a span takes in all columns, its texts aside: ids, numbers, offsets, and a bit for each that may be null.
-static ROW_BYTES: LazyLock<usize> = LazyLock::new(|| {
-    let schema = schema::memory_schema();
-    let nullable = schema.fields().iter().filter(|field| field.is_nullable()).count();
-    let columns = schema.fields().iter().map(|field| match field.data_type() {
-        // Resources share one buffer of keys, and scopes another: counted below.
-        DataType::Dictionary(..) => 0,
-        DataType::Int64 => 8,
-        _ => 4,
-    });
-    let (ids, keys) = (16 + 8 + 8, 4 + 4);
-    columns.sum::<usize>().saturating_add(ids).saturating_add(keys).saturating_add(nullable.div_ceil(8))
-});
 
 /// The builders begin with room for this many rows, as SDKs send.
 const BUILDER_ROWS: usize = 512;
@@ -92,7 +78,7 @@ impl SpanBatchBuilder {
             dropped_events: Int64Builder::with_capacity(BUILDER_ROWS),
             dropped_links: Int64Builder::with_capacity(BUILDER_ROWS),
             anomalies: Int64Builder::with_capacity(BUILDER_ROWS),
-            bytes: 0,
+            footprint: Footprint::new(),
         }
     }
 
@@ -134,7 +120,7 @@ impl SpanBatchBuilder {
             row.attributes_json.as_deref(),
             row.schema_url.as_deref(),
         ]);
-        self.took(bytes);
+        self.footprint.text(bytes);
     }
 
     /// Starts an instrumentation scope: spans appended from now on belong to it.
@@ -145,16 +131,12 @@ impl SpanBatchBuilder {
             row.attributes_json.as_deref(),
             row.schema_url.as_deref(),
         ]);
-        self.took(bytes);
-    }
-
-    fn took(&mut self, bytes: usize) {
-        self.bytes = self.bytes.saturating_add(bytes);
+        self.footprint.text(bytes);
     }
 
     /// Bytes of memory that the spans so far take as arrays. While they grow, arrays may hold as much again ahead.
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.footprint.bytes()
     }
 
     /// Spans appended so far.
@@ -180,12 +162,13 @@ impl SpanBatchBuilder {
         self.parent_span_id.append_option(row.parent_span_id.as_ref().map(SpanId::as_bytes));
         self.flags.append_value(i64::from(row.flags));
         self.name.append_value(&row.name);
-        self.took(ROW_BYTES.saturating_add(row.name.len()));
+        self.footprint.row();
+        self.footprint
+            .text(row.name.len().saturating_add(row.parent_span_id.map_or(0, |parent| parent.as_bytes().len())));
         self.kind.append_value(row.kind);
         self.status_code.append_value(row.status_code);
         self.append_texts(number, row);
-        let bytes = self.attributes.append(number, attributes);
-        self.took(bytes);
+        self.attributes.append(number, attributes, &mut self.footprint);
         self.dropped_attributes.append_value(i64::from(row.dropped_attributes_count));
         self.dropped_events.append_value(i64::from(row.dropped_events_count));
         self.dropped_links.append_value(i64::from(row.dropped_links_count));
@@ -212,14 +195,12 @@ impl SpanBatchBuilder {
             (&mut self.events, row.events_json),
             (&mut self.links, row.links_json),
         ];
-        let mut bytes = 0_usize;
         for (column, text) in texts {
             if let Some(text) = text {
-                column.set(number, text);
-                bytes = bytes.saturating_add(text.len());
+                self.footprint.text(text.len());
+                column.set(number, text, &mut self.footprint);
             }
         }
-        self.took(bytes);
     }
 
     /// Appends start, duration and raw end; returns the anomaly bits that they give rise to.
@@ -231,7 +212,7 @@ impl SpanBatchBuilder {
         self.duration.append_value(duration);
         if start_ns.checked_add(duration).is_none_or(|sum| i64::try_from(end) != Ok(sum)) {
             // Beyond 2^63-1 as the same 64 bits.
-            self.raw_end.set(number, end.cast_signed());
+            self.raw_end.set(number, end.cast_signed(), &mut self.footprint);
         }
         let bit = |holds: bool, bit: i64| if holds { bit } else { 0 };
         bit(end < start, anomaly::END_BEFORE_START)
@@ -246,26 +227,27 @@ impl SpanBatchBuilder {
     /// [`crate::StorageError::Arrow`] when the arrays do not fit together, which would be a bug here.
     pub fn finish(mut self) -> Result<SpanBatch> {
         let rows = self.len();
+        let absent = Absent::of(rows);
         let mut columns: Vec<ArrayRef> = vec![
             Arc::new(self.trace_id.finish()),
             Arc::new(self.span_id.finish()),
             Arc::new(self.parent_span_id.finish()),
-            self.trace_state.finish(rows),
+            self.trace_state.finish(rows, &absent),
             Arc::new(self.flags.finish()),
             Arc::new(self.name.finish()),
             Arc::new(self.kind.finish()),
             Arc::new(self.start.finish()),
             Arc::new(self.duration.finish()),
-            self.raw_end.finish(rows),
+            self.raw_end.finish(rows, &absent),
             Arc::new(self.status_code.finish()),
-            self.status_message.finish(rows),
+            self.status_message.finish(rows, &absent),
         ];
         columns.extend(self.resources.finish()?);
         columns.extend(self.scopes.finish()?);
-        columns.extend(self.attributes.finish(rows)?);
+        columns.extend(self.attributes.finish(rows, &absent)?);
         columns.extend([
-            self.events.finish(rows),
-            self.links.finish(rows),
+            self.events.finish(rows, &absent),
+            self.links.finish(rows, &absent),
             Arc::new(self.dropped_attributes.finish()),
             Arc::new(self.dropped_events.finish()),
             Arc::new(self.dropped_links.finish()),
@@ -273,9 +255,11 @@ impl SpanBatchBuilder {
             Arc::new(self.anomalies.finish()),
         ]);
         if rows < SMALL_BATCH_ROWS {
-            columns.iter_mut().for_each(Array::shrink_to_fit);
+            columns.iter_mut().filter(|column| !is_shared(&**column)).for_each(Array::shrink_to_fit);
         }
-        Ok(SpanBatch(Arc::new(RecordBatch::try_new(schema::memory_schema(), columns)?)))
+        let memory_bytes = footprint::held(&columns);
+        let batch = Arc::new(RecordBatch::try_new(schema::memory_schema(), columns)?);
+        Ok(SpanBatch { batch, memory_bytes })
     }
 }
 

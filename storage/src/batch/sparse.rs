@@ -3,15 +3,19 @@
 use std::sync::Arc;
 
 use arrow::array::builder::{Int64Builder, StringBuilder};
-use arrow::array::{Array, ArrayRef, new_null_array};
+use arrow::array::{Array, ArrayRef};
 
+use super::absent::Absent;
 use super::ahead::Ahead;
+use super::footprint::Footprint;
 use crate::Result;
 
 /// A builder that nulls can be appended to in bulk.
 pub(super) trait NullableBuilder: Ahead {
     /// What it takes.
     type Value<'a>;
+    /// Bytes that each row takes once there is a value, its text aside.
+    const ROW_BYTES: usize;
 
     /// An empty one that has allocated nothing.
     fn empty() -> Self;
@@ -22,6 +26,7 @@ pub(super) trait NullableBuilder: Ahead {
 
 impl NullableBuilder for StringBuilder {
     type Value<'a> = &'a str;
+    const ROW_BYTES: usize = size_of::<i32>();
 
     fn empty() -> Self {
         Self::with_capacity(0, 0)
@@ -42,6 +47,7 @@ impl NullableBuilder for StringBuilder {
 
 impl NullableBuilder for Int64Builder {
     type Value<'a> = i64;
+    const ROW_BYTES: usize = size_of::<i64>();
 
     fn empty() -> Self {
         Self::with_capacity(0)
@@ -83,7 +89,10 @@ impl<B: NullableBuilder> Sparse<B> {
     }
 
     /// Gives `row`, which must have none and come after every row that has one, its value.
-    pub(super) fn set(&mut self, row: usize, value: B::Value<'_>) {
+    pub(super) fn set(&mut self, row: usize, value: B::Value<'_>, footprint: &mut Footprint) {
+        if self.rows == 0 {
+            footprint.column(B::ROW_BYTES, row.saturating_add(1));
+        }
         self.pad(row);
         self.builder.append_value(value);
         self.rows = self.rows.saturating_add(1);
@@ -98,10 +107,9 @@ impl<B: NullableBuilder> Sparse<B> {
     }
 
     /// The column of `rows` rows.
-    pub(super) fn finish(mut self, rows: usize) -> ArrayRef {
+    pub(super) fn finish(mut self, rows: usize, absent: &Absent) -> ArrayRef {
         if self.rows == 0 {
-            let kind = self.builder.finish().data_type().clone();
-            return new_null_array(&kind, rows);
+            return absent.column(self.builder.finish().data_type());
         }
         self.pad(rows);
         self.builder.finish()
@@ -119,16 +127,17 @@ mod tests {
     #[test]
     fn rows_without_a_value_are_null() {
         let mut numbers = Sparse::<Int64Builder>::new();
-        numbers.set(0, 7);
-        numbers.set(3, 8);
+        let mut footprint = Footprint::new();
+        numbers.set(0, 7, &mut footprint);
+        numbers.set(3, 8, &mut footprint);
         assert!(numbers.has(3) && !numbers.has(4));
-        let column = numbers.finish(5);
+        let column = numbers.finish(5, &Absent::of(5));
         let found: Vec<Option<i64>> = column.as_primitive::<Int64Type>().iter().collect();
         assert_eq!(found, [Some(7), None, None, Some(8), None]);
-        let none = Sparse::<StringBuilder>::new().finish(3);
+        let none = Sparse::<StringBuilder>::new().finish(3, &Absent::of(3));
         assert_eq!((none.len(), none.null_count()), (3, 3));
         let mut last = Sparse::<StringBuilder>::new();
-        last.set(1, "x");
-        assert_eq!(last.finish(2).as_string::<i32>().iter().collect::<Vec<_>>(), [None, Some("x")]);
+        last.set(1, "x", &mut footprint);
+        assert_eq!(last.finish(2, &Absent::of(2)).as_string::<i32>().iter().collect::<Vec<_>>(), [None, Some("x")]);
     }
 }

@@ -123,7 +123,7 @@ async fn a_tail_goes_on_where_the_snapshot_ends() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn limits_have_names() {
     let mut home = Home::new();
-    home.config.buffer_bytes_max = 400_000;
+    home.config.buffer_bytes_max = 100_000;
     let store = home.open().await;
     let (mut frame, batch) = seeded_frame(1, 1, START);
     frame.payload = vec![0; (64 << 20) + 1].into();

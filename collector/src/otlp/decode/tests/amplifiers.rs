@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use arrow::array::ArrayData;
+use arrow::array::{Array, ArrayData};
 
 use super::properties::request_of_raw_spans;
 use super::*;
@@ -84,7 +84,10 @@ fn buffers(data: &ArrayData, seen: &mut BTreeMap<usize, (usize, usize)>) {
 /// Bytes in use and bytes allocated by a batch and the list of rejected positions.
 fn held(decoded: &Decoded) -> (usize, usize) {
     let mut seen = BTreeMap::new();
-    for column in decoded.batch.record_batch().columns() {
+    // A column without a value that may be left out shares its memory with those of all other batches.
+    let parent = decoded.batch.record_batch().column_by_name("parent_span_id");
+    let columns = decoded.batch.record_batch().columns().iter().filter(|column| column.null_count() < column.len());
+    for column in columns.chain(parent) {
         buffers(&column.to_data(), &mut seen);
     }
     let rejected = &decoded.rejected;
