@@ -158,8 +158,12 @@ impl Search<'_> {
         Ok(Found { batch, truncated: rows.count > self.rows_max, stats, faults })
     }
 
+    /// The newest first, as of the files.
     fn in_buffer(&self, snapshot: &Snapshot, rows: &mut Rows) -> Result<()> {
-        for buffered in &snapshot.buffered {
+        for buffered in snapshot.buffered.iter().rev() {
+            if rows.count > self.rows_max {
+                break;
+            }
             let batch = buffered.record_batch();
             let mine = self.mine(batch)?;
             if mine.true_count() > 0 {

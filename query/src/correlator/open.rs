@@ -167,14 +167,13 @@ impl OpenTraces {
                 continue;
             }
             let dirty = held.spans.len() > held.measured;
-            if dirty {
+            self.evicted = self.evicted.saturating_add(u64::from(dirty && due > now));
+            if !dirty || full || held.past == Past::Lost {
+                closed.extend(self.forget(id, now).filter(|_| dirty));
+            } else {
                 closed.push(held.close());
                 held.due = due.max(now).saturating_add(self.linger);
                 self.due.insert((held.due, id));
-                self.evicted = self.evicted.saturating_add(u64::from(due > now));
-            }
-            if !dirty || full || held.past == Past::Lost {
-                self.forget(id, now);
             }
         }
         closed.extend(self.give_up_surplus(now));
@@ -198,13 +197,14 @@ impl OpenTraces {
                 }
                 Past::None | Past::Lost => {}
             }
+            if held.past == Past::Lost {
+                closed.extend(self.forget(id, now));
+                continue;
+            }
             closed.push(held.close());
             self.due.remove(&(held.due, id));
             held.due = held.due.max(now).saturating_add(self.linger);
             self.due.insert((held.due, id));
-            if held.past == Past::Lost {
-                self.forget(id, now);
-            }
         }
         closed.extend(self.give_up_surplus(now));
         closed
@@ -293,15 +293,14 @@ impl OpenTraces {
     fn give_up(&mut self, id: TraceId, now: UnixNanos) -> Option<Closed> {
         let held = self.held.get_mut(&id)?;
         held.past = Past::Lost;
-        let closed = held.close();
-        self.late_spans = self.late_spans.saturating_add(closed.spans.len() as u64);
-        self.fragment_spans = self.fragment_spans.saturating_add(closed.spans.len() as u64);
-        self.forget(id, now);
-        Some(closed)
+        self.late_spans = self.late_spans.saturating_add(held.spans.len() as u64);
+        self.fragment_spans = self.fragment_spans.saturating_add(held.spans.len() as u64);
+        self.forget(id, now)
     }
 
-    fn forget(&mut self, id: TraceId, now: UnixNanos) {
-        let Some(held) = self.held.remove(&id) else { return };
+    /// Lets a trace go; what was held of it is given, and not a copy, since it may be large.
+    fn forget(&mut self, id: TraceId, now: UnixNanos) -> Option<Closed> {
+        let held = self.held.remove(&id)?;
         self.due.remove(&(held.due, id));
         self.spans = self.spans.saturating_sub(held.spans.len());
         self.forgotten.insert(id, now);
@@ -313,6 +312,7 @@ impl OpenTraces {
                 self.broken.remove(&oldest);
             }
         }
+        Some(Closed { measured_before: held.measured, fragment: held.past == Past::Lost, spans: held.spans })
     }
 
     /// Traces with spans not yet measured.
