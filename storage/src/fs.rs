@@ -11,6 +11,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
+
 use crate::failpoint::{Point, hit};
 use crate::{Result, StorageError};
 
@@ -169,14 +171,41 @@ impl Fs {
 
     /// Creates a file that must not exist yet.
     pub(crate) fn create(&self, path: &Path) -> Result<FsFile> {
-        let create = || {
-            self.gate(Operation::Create)?;
-            let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
-            self.note(&Event::Created(path))?;
-            Ok(file)
-        };
-        let file = create().map_err(|source| io_error("create", path, source))?;
+        self.create_with(path, OFlags::empty()).map_err(|source| io_error("create", path, source))
+    }
+
+    /// As [`Fs::create`], to be written past the page cache: whole blocks of the file from memory at a multiple of a block. An ordinary file
+    /// where the file system cannot do that; where it finds out later, writes fail with [`io::ErrorKind::InvalidInput`].
+    pub(crate) fn create_direct(&self, path: &Path) -> Result<FsFile> {
+        match self.create_with(path, OFlags::DIRECT) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                // Some file systems have made it by then.
+                self.remove(path)?;
+                self.create(path)
+            }
+            created => created.map_err(|source| io_error("create", path, source)),
+        }
+    }
+
+    fn create_with(&self, path: &Path, flags: OFlags) -> io::Result<FsFile> {
+        self.gate(Operation::Create)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true).mode(0o600);
+        let file = options.custom_flags(self.possible(flags).bits().cast_signed()).open(path)?;
+        self.note(&Event::Created(path))?;
         Ok(FsFile { file, path: path.to_owned(), fs: self.clone(), end: 0 })
+    }
+
+    /// Tests that inject faults read and write parts of blocks themselves.
+    #[cfg(any(test, feature = "testing"))]
+    fn possible(&self, flags: OFlags) -> OFlags {
+        if self.faults.is_some() { flags - OFlags::DIRECT } else { flags }
+    }
+
+    #[cfg(not(any(test, feature = "testing")))]
+    #[expect(clippy::unused_self, reason = "the testing twin needs it")]
+    fn possible(&self, flags: OFlags) -> OFlags {
+        flags
     }
 
     /// Opens a file, creating it if needed, for locking.

@@ -3,7 +3,8 @@
 //! The log is a row of segments, `wal/00000000000000000001.wal` and up, numbered without gaps. A segment is
 //! preallocated and zero-filled when it is created, so that a full disk shows there and not in the middle of a
 //! frame, and so that a sync need not write file metadata. One thread writes ([`writer`]); it takes everything
-//! that waits, writes it with one call, syncs once and answers all ([group commit]).
+//! that waits, writes it with one call, syncs once and answers all ([group commit]). Zeros and frames go to the disk past the page cache,
+//! where the file system can do that: nobody reads them again while the server runs, and pages for them cost more than the writing.
 //!
 //! All numbers are little-endian. A segment begins with 64 bytes:
 //!
@@ -53,6 +54,7 @@
 
 #![deny(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 
+mod blocks;
 pub(crate) mod frame;
 pub(crate) mod health;
 pub(crate) mod reader;

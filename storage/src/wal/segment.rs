@@ -1,7 +1,9 @@
 //! Segment files: their names, headers and creation.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
+use super::blocks::{BLOCK_BYTES, Blocks};
 use crate::failpoint::{Point, hit};
 use crate::fs::{Fs, FsFile, TEMPORARY_SUFFIX, temporary_name};
 use crate::{Result, StorageError, UnixNanos};
@@ -11,7 +13,12 @@ const MAGIC: [u8; 8] = *b"DAYTWAL1";
 pub(crate) const HEADER_BYTES: usize = 64;
 const SUFFIX: &str = ".wal";
 /// Zeros are written in pieces of 1 MiB.
-static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
+static ZEROS: Zeros = Zeros([0; 1 << 20]);
+
+#[repr(align(4096))]
+struct Zeros([u8; 1 << 20]);
+
+const _: () = assert!(align_of::<Zeros>() == BLOCK_BYTES);
 
 /// What the first bytes of a segment say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,22 +93,34 @@ pub(crate) struct Blank {
     pub(crate) bytes: u64,
 }
 
-/// Makes a blank for the segment of that number.
+/// Makes a blank for the segment of that number, of so many bytes in whole blocks.
 ///
 /// # Errors
 /// [`StorageError::DiskFull`] or [`StorageError::Io`]; no file is left then, as far as the disk allows.
 pub(crate) fn prepare(fs: &Fs, folder: &Path, number: u64, bytes: u64) -> Result<Blank> {
+    let bytes = bytes.next_multiple_of(BLOCK_BYTES as u64);
     // Room for two: filling the disk to the brim would keep the flush, which frees segments, from working.
     if fs.free_bytes(folder).is_some_and(|free| free < bytes.saturating_mul(2)) {
         return Err(StorageError::DiskFull { path: folder.to_owned() });
     }
     let path = temporary_name(&path(folder, number));
     hit(Point::SegmentPrepare)?;
-    fs.remove(&path)?;
-    let file = fs.create(&path)?;
-    match fill(&file, bytes).and_then(|()| hit(Point::SegmentFilled)) {
-        Ok(()) => Ok(Blank { file, path, bytes }),
-        Err(error) => Err(discarded(fs, &path, error)),
+    let filled = filled(fs, &path, bytes).and_then(|file| hit(Point::SegmentFilled).map(|()| file));
+    let file = filled.map_err(|error| discarded(fs, &path, error))?;
+    Ok(Blank { file, path, bytes })
+}
+
+/// A file of zeros; past the page cache, unless the file system turns out not to do that.
+fn filled(fs: &Fs, path: &Path, bytes: u64) -> Result<FsFile> {
+    fs.remove(path)?;
+    let file = fs.create_direct(path)?;
+    match fill(&file, bytes) {
+        Err(StorageError::Io { source, .. }) if source.kind() == io::ErrorKind::InvalidInput => {
+            fs.remove(path)?;
+            let file = fs.create(path)?;
+            fill(&file, bytes).map(|()| file)
+        }
+        outcome => outcome.map(|()| file),
     }
 }
 
@@ -111,7 +130,9 @@ pub(crate) fn prepare(fs: &Fs, folder: &Path, number: u64, bytes: u64) -> Result
 /// [`StorageError::Io`]; no file is left then, as far as the disk allows.
 pub(crate) fn begin(fs: &Fs, folder: &Path, blank: Blank, header: &SegmentHeader) -> Result<FsFile> {
     let target = path(folder, header.number);
-    let begun = blank.file.write_all_at(&header.encode(), 0).and_then(|()| blank.file.sync_all());
+    let mut first = Blocks::default();
+    first.begin(&header.encode(), 0);
+    let begun = blank.file.write_all_at(first.padded(), 0).and_then(|()| blank.file.sync_all());
     let begun = begun.and_then(|()| hit(Point::SegmentHeaderSynced));
     begun.map_err(|error| discarded(fs, &blank.path, error))?;
     fs.rename(&blank.path, &target).map_err(|error| discarded(fs, &blank.path, error))?;
@@ -132,8 +153,8 @@ pub(crate) fn remove_blanks(fs: &Fs, folder: &Path) -> Result<()> {
 fn fill(file: &FsFile, bytes: u64) -> Result<()> {
     let mut offset = 0;
     while offset < bytes {
-        let piece = usize::try_from(bytes.saturating_sub(offset)).unwrap_or(usize::MAX).min(ZEROS.len());
-        file.write_all_at(ZEROS.get(..piece).unwrap_or_default(), offset)?;
+        let piece = usize::try_from(bytes.saturating_sub(offset)).unwrap_or(usize::MAX).min(ZEROS.0.len());
+        file.write_all_at(ZEROS.0.get(..piece).unwrap_or_default(), offset)?;
         offset = offset.saturating_add(piece as u64);
     }
     file.sync_all()

@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
+use super::blocks::{BLOCK_BYTES, Blocks};
 use super::segment::{self, Blank, HEADER_BYTES, SegmentHeader};
 use super::{frame, health::Health, retention::Segments};
 use crate::dedup::Answer;
@@ -23,8 +24,6 @@ use crate::{Clock, Frame, Result, SpanBatch, StorageError, UnixNanos};
 
 /// 8 MiB: a round that takes about as long to write as to sync on a plain NVMe disk.
 const ROUND_BYTES_MAX: u64 = 8 << 20;
-/// Room for the frames of a round is kept between rounds up to this.
-const SCRATCH_BYTES_MAX: usize = 16 << 20;
 /// 16 GiB of segments that no flush has covered: the flush has been failing for long, so nothing more is taken.
 pub(crate) const WAL_BYTES_MAX: u64 = 16 << 30;
 
@@ -147,6 +146,8 @@ struct Active {
     header: SegmentHeader,
     size: u64,
     end: u64,
+    /// What the last block holds before `end`.
+    last_block: Vec<u8>,
     last_seq: u64,
     newest_received: UnixNanos,
 }
@@ -169,7 +170,7 @@ pub(crate) struct Writer {
     resume: Resume,
     active: Option<Active>,
     prepared: Option<Prepared>,
-    scratch: Vec<u8>,
+    blocks: Blocks,
 }
 
 /// The next segment's blank, being made on a thread of its own, so that no request waits for 128 MiB of zeros.
@@ -209,7 +210,7 @@ impl Writer {
             resume,
             active: None,
             prepared: None,
-            scratch: Vec::new(),
+            blocks: Blocks::default(),
         }
     }
 
@@ -301,7 +302,8 @@ impl Writer {
         self.resume.previous_end = end;
         self.resume.previous_torn = 0;
         self.segments.set_active(header.number, size);
-        self.active = Some(Active { file, header, size, end, last_seq: 0, newest_received: UnixNanos::default() });
+        let (last_block, newest_received) = (header.encode().to_vec(), UnixNanos::default());
+        self.active = Some(Active { file, header, size, end, last_block, last_seq: 0, newest_received });
         Ok(())
     }
 
@@ -310,15 +312,18 @@ impl Writer {
         let Some(active) = &mut self.active else {
             return Err(StorageError::ReadOnly { reason: "the wal has no segment".to_owned() });
         };
-        self.scratch.clear();
+        let bytes = round.iter().map(|append| append.frame_bytes).fold(0, u64::saturating_add);
+        self.blocks.begin(&active.last_block, usize::try_from(bytes).unwrap_or(0));
         for (seq, append) in (first_seq..).zip(round) {
-            let round_offset = self.scratch.len();
-            frame::encode(&append.frame, seq, active.header.epoch, round_offset, &mut self.scratch)?;
+            let round_offset = self.blocks.length();
+            frame::encode(&append.frame, seq, active.header.epoch, round_offset, self.blocks.out())?;
         }
+        let (length, last_block) = (self.blocks.length() as u64, self.blocks.last());
         let next_seq = first_seq.saturating_add(round.len() as u64);
         // Seqs are never used twice, not even those of a failed round.
         self.resume.next_seq = next_seq;
-        let written = write_round(&active.file, &self.scratch, active.end).and_then(|()| {
+        let block = active.end.saturating_sub(active.last_block.len() as u64);
+        let written = write_round(&active.file, self.blocks.padded(), block).and_then(|()| {
             let started = Instant::now();
             let synced = active.file.sync_data();
             self.health.synced(started.elapsed());
@@ -328,12 +333,12 @@ impl Writer {
             self.poison();
             return Err(error);
         }
-        active.end = active.end.saturating_add(self.scratch.len() as u64);
+        active.end = active.end.saturating_add(length);
+        active.last_block = last_block;
         active.last_seq = next_seq.saturating_sub(1);
         let newest = round.iter().map(|append| append.frame.received).max();
         active.newest_received = active.newest_received.max(newest.unwrap_or_default());
         self.resume.previous_end = active.end;
-        self.scratch.shrink_to(SCRATCH_BYTES_MAX);
         Ok(first_seq)
     }
 
@@ -365,7 +370,8 @@ fn write_round(file: &FsFile, bytes: &[u8], offset: u64) -> Result<()> {
     hit(Point::WalWrite)?;
     #[cfg(debug_assertions)]
     if failpoint::is_armed(Point::WalHalfWritten) {
-        file.write_all_at(bytes.get(..bytes.len().div_euclid(2)).unwrap_or_default(), offset)?;
+        let half = bytes.len().div_euclid(2).next_multiple_of(BLOCK_BYTES);
+        file.write_all_at(bytes.get(..half).unwrap_or_default(), offset)?;
         hit(Point::WalHalfWritten)?;
     }
     file.write_all_at(bytes, offset)?;
