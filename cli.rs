@@ -1,5 +1,6 @@
 //! What the commands do: wiring, configuration, and talking to a server that runs.
 
+mod allocator;
 mod backtest;
 mod client;
 mod config;

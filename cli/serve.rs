@@ -11,13 +11,16 @@ use super::config::Config;
 use super::objectives::Objectives;
 use super::server::{Addresses, Server};
 use super::signals::Signals;
-use super::{Failure, Outcome, load, log, runtime, say};
+use super::{Failure, Outcome, allocator, load, log, runtime, say};
 use crate::ServeArgs;
 
 /// `daytwo serve …`.
 pub(crate) fn serve(args: ServeArgs) -> Outcome {
     let config = load(&args.source)?;
     log::start(&config.log.level);
+    if config.has_little_memory() {
+        allocator::keep_nothing();
+    }
     #[cfg(debug_assertions)]
     arm_failpoints()?;
     runtime()?.block_on(async {

@@ -14,10 +14,12 @@ const PLENTY: u64 = 4 << 30;
 /// Requests in work. Half of it, since a request must fit in twice, is the largest request.
 const INFLIGHT_PER_MILLE: u64 = 150;
 /// Decoded spans in memory, and at which a flush begins.
-const BUFFER_PER_MILLE: u64 = 250;
-const FLUSH_PER_MILLE: u64 = 60;
+const BUFFER_PER_MILLE: u64 = 160;
+const FLUSH_PER_MILLE: u64 = 50;
+/// A segment of the log: what is written to it stays in memory until the disk has it, and a start reads it whole.
+const SEGMENT_PER_MILLE: u64 = 125;
 /// Queries.
-const QUERY_PER_MILLE: u64 = 250;
+const QUERY_PER_MILLE: u64 = 160;
 
 /// Brings the budgets that were not `given` down to their share of `memory` bytes. The rest is for what has no budget of its own: the
 /// program, files on their way, the correlation engine, and what allocators keep.
@@ -31,6 +33,9 @@ pub(super) fn fit(config: &mut Config, memory: u64, given: impl Fn(&str, &str) -
     }
     if !given("storage", "flush_bytes") {
         lower(&mut storage.flush_bytes, share(FLUSH_PER_MILLE).max(4 * MIB));
+    }
+    if !given("storage", "wal_segment_bytes") {
+        lower(&mut storage.wal_segment_bytes, share(SEGMENT_PER_MILLE).max(8 * MIB));
     }
     if !given("query", "memory_bytes_max") {
         lower(&mut query.memory_bytes_max, share(QUERY_PER_MILLE).max(16 * MIB));
@@ -56,6 +61,11 @@ fn lower(limit: &mut usize, least: usize, memory: Option<u64>) {
 }
 
 impl Config {
+    /// Whether there is so little memory that limits follow it, and what an allocator keeps for later counts.
+    pub(crate) fn has_little_memory(&self) -> bool {
+        self.memory.is_some()
+    }
+
     /// What the query engine is given; its spill files go below the data folder.
     pub(crate) fn query_settings(&self, data_dir: &Path) -> QueryConfig {
         let mut settings = self.query.settings(data_dir);
@@ -81,7 +91,7 @@ fn fit_queries(query: &mut QueryConfig, memory: Option<u64>) {
 
 /// What the correlation engine holds, which has no keys.
 fn fit_engine(engine: &mut EngineConfig, memory: Option<u64>) {
-    lower(&mut engine.open_spans_max, 100_000, memory);
+    lower(&mut engine.open_spans_max, 20_000, memory);
     lower(&mut engine.closed_ids_max, 100_000, memory);
     lower(&mut engine.late_spans_max, 10_000, memory);
     lower(&mut engine.recent_bytes_max, 4 << 20, memory);
@@ -136,7 +146,7 @@ mod tests {
         );
         assert_eq!(
             (engine.cells_bytes_max, engine.recent_bytes_max, engine.open_spans_max),
-            (16 << 20, 8 << 20, 100_000)
+            (16 << 20, 8 << 20, 62_500)
         );
         assert_eq!(query.problems(), Vec::<String>::new());
         assert_eq!(plenty.query_settings(folder), plenty.query.settings(folder));
