@@ -1,11 +1,12 @@
 //! [`Collector`]: binds the two listeners; [`BoundCollector`]: serves them.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use daytwo_storage::{Clock, Store};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -69,18 +70,29 @@ impl Collector {
         if !problems.is_empty() {
             return Err(CollectorError::Config { problems });
         }
-        let (grpc, grpc_addr) = listen(config.grpc_addr, "collector.grpc_addr").await?;
-        let (http, http_addr) = listen(config.http_addr, "collector.http_addr").await?;
+        let (grpc, grpc_addr) = listen(config.grpc_addr, "collector.grpc_addr", config.connections_max)?;
+        let (http, http_addr) = listen(config.http_addr, "collector.http_addr", config.connections_max)?;
         let ingest = Arc::new(Ingest::new(config, surroundings, sink, clock));
         Ok(BoundCollector { grpc, grpc_addr, http, http_addr, ingest })
     }
 }
 
-async fn listen(addr: SocketAddr, key: &'static str) -> Result<(TcpListener, SocketAddr)> {
+/// Listens with room for as many connections as there may be, as far as the system allows: those of all exporters may come at once, and one that finds
+/// no room tries again after a second.
+fn listen(addr: SocketAddr, key: &'static str, connections_max: usize) -> Result<(TcpListener, SocketAddr)> {
     let failed = |source| CollectorError::Bind { addr, key, source };
-    let listener = TcpListener::bind(addr).await.map_err(failed)?;
+    let listener = listener(addr, u32::try_from(connections_max).unwrap_or(u32::MAX)).map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     Ok((listener, bound))
+}
+
+fn listener(addr: SocketAddr, waiting_max: u32) -> io::Result<TcpListener> {
+    let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // So that a restart need not wait for the connections of before; Windows means something else by it.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(addr)?;
+    socket.listen(waiting_max)
 }
 
 /// The receivers with their ports, ready to serve.

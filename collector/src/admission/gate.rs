@@ -178,8 +178,8 @@ impl State {
     }
 
     fn refuses(&mut self, wanted: &Wanted, bytes_max: usize, now: Instant) -> Option<Reason> {
-        // What is on its way to the buffer: of what a request takes four bytes of seven, see `likely_columns`.
-        let coming = u64::try_from(wanted.taken / 7 * 4).unwrap_or(u64::MAX);
+        // What is on its way to the buffer: of what a request takes its columns are half, see `likely_columns`.
+        let coming = u64::try_from(wanted.taken / 2).unwrap_or(u64::MAX);
         let room = self.fullness.look(wanted.buffered, coming);
         if room == Room::Nobody {
             return Some(Reason::Store);
@@ -205,6 +205,9 @@ impl State {
         self.working = self.working.saturating_add(1);
         self.sent.add(as_f64(wanted.cost), now);
         let peer = self.peers.entry(wanted.peer).or_insert_with(|| Peer::new(now));
+        if !at_work {
+            peer.turns.clear(now);
+        }
         peer.sent.add(as_f64(wanted.cost), now);
         Arc::clone(&peer.held)
     }

@@ -9,8 +9,8 @@ use tokio::time::Instant;
 const HALF_LIFE_SECONDS: f64 = 5.0;
 /// Assumed until something is known: 64 MiB a second.
 const FIRST_RATE: f64 = 67_108_864.0;
-/// So many times more is called back than can be served: some do not come, and a server that waits for them serves nobody.
-const OVERBOOKED: f64 = 2.0;
+/// So much of what can be served is called back: those who are served send again at once.
+const BOOKED: f64 = 0.5;
 /// The least and the most that a client is told to wait.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
@@ -60,9 +60,14 @@ impl Turns {
         Self { until: now }
     }
 
+    /// Nobody is at work, so nobody has to wait for those who were sent away before.
+    pub(super) fn clear(&mut self, now: Instant) {
+        self.until = now;
+    }
+
     /// The pause for a request of `bytes`, one of `active` addresses that share the rate. `jitter` is between 0 and 1: up to half more.
     pub(super) fn next(&mut self, bytes: usize, rate: &Rate, active: usize, jitter: f64, now: Instant) -> Duration {
-        let takes = as_f64(bytes) * as_f64(active.max(1)) / (rate.bytes_per_second() * OVERBOOKED);
+        let takes = as_f64(bytes) * as_f64(active.max(1)) / (rate.bytes_per_second() * BOOKED);
         let takes = Duration::try_from_secs_f64(takes).unwrap_or(PAUSE_MAX).min(PAUSE_MAX);
         let latest = now.checked_add(PAUSE_MAX).unwrap_or(now);
         self.until = self.until.max(now).checked_add(takes).unwrap_or(latest).min(latest);
@@ -105,24 +110,26 @@ mod tests {
 
     /// Scenario: 1,000 requests of 1 MB that are told to come back at once, by a server that serves 64 MiB a second; some of another
     /// address; more than 30 s hold.
-    /// Guarantees: pauses grow, so that twice what can be served comes back in each second; each address waits for itself; none is below
-    /// 1 s or above 30 s; jitter adds up to half.
+    /// Guarantees: pauses grow, so that half of what can be served comes back in each second; each address waits for itself; none is below
+    /// 1 s or above 30 s; jitter adds up to half; nobody waits for others once nobody is at work.
     #[test]
     fn pauses_follow_what_can_be_served() {
         let now = Instant::now();
         let (rate, mut turns) = (Rate::new(now), Turns::new(now));
         let pauses: Vec<f64> = (0..1000).map(|_| turns.next(1 << 20, &rate, 1, 0.0, now).as_secs_f64()).collect();
         assert!(pauses.is_sorted());
-        assert!(pauses[..128].iter().all(|pause| *pause == 1.0));
+        assert!(pauses[..32].iter().all(|pause| *pause == 1.0));
         let second = |n: f64| pauses.iter().filter(|pause| (n..n + 1.0).contains(*pause)).count();
-        assert!((127..=129).contains(&second(3.0)) && (127..=129).contains(&second(5.0)), "{}", second(3.0));
+        assert!((31..=33).contains(&second(3.0)) && (31..=33).contains(&second(5.0)), "{}", second(3.0));
         assert_eq!(Turns::new(now).next(1 << 20, &rate, 2, 0.0, now), Duration::from_secs(1));
         assert_eq!(Turns::new(now).next(1 << 20, &rate, 2, 1.0, now), Duration::from_millis(1500));
-        let shared = Turns::new(now).next(256 << 20, &rate, 4, 0.0, now);
+        let shared = Turns::new(now).next(64 << 20, &rate, 4, 0.0, now);
         assert_eq!(shared, Duration::from_secs(8));
         for _ in 0..100 {
             assert!(turns.next(64 << 20, &rate, 1, 1.0, now) <= PAUSE_MAX);
         }
+        turns.clear(now);
+        assert_eq!(turns.next(1, &rate, 1, 0.0, now), PAUSE_MIN);
         assert!(turns.next(1, &rate, 1, 0.0, later(now, 3_600_000)) == PAUSE_MIN);
     }
 }

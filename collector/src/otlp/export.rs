@@ -417,9 +417,9 @@ async fn prepare(share: &mut Share, bytes: usize) -> Result<(), Refusal> {
     if share.prepare(bytes.min(share.most())).await { Ok(()) } else { Err(Refusal::no_room()) }
 }
 
-/// What the columns of a body will probably take: those of SDKs 1.3 times their encoding.
+/// What the columns of a body will probably take: those of SDKs as much as their encoding, and some more.
 fn likely_columns(body: usize) -> usize {
-    body.saturating_add(body / 3)
+    body.saturating_add(body / 8)
 }
 
 fn contained(panic: &tokio::task::JoinError) -> Refusal {

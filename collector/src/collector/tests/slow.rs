@@ -24,7 +24,7 @@ async fn announce_http(running: &Running, length: usize, sent: usize) -> TcpStre
 /// The same over gRPC: the prefix of a message, which announces its length, and nothing after it.
 fn announce_grpc(running: &Running, length: u32) -> JoinHandle<()> {
     let prefix = Bytes::from([&[0], &length.to_be_bytes()[..]].concat());
-    let body = stream::iter([Ok::<_, std::io::Error>(BodyFrame::data(prefix))]).chain(stream::pending());
+    let body = stream::iter([Ok::<_, io::Error>(BodyFrame::data(prefix))]).chain(stream::pending());
     let body: UnsyncBoxBody<Bytes, _> = StreamBody::new(body).boxed_unsync();
     let client: Client<_, _> = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
     let call = ::http::Request::post(format!("http://{}{}", running.grpc, grpc::EXPORT))
