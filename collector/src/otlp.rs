@@ -7,6 +7,7 @@ pub mod decode;
 pub mod encode;
 pub(crate) mod export;
 pub(crate) mod grpc;
+mod health;
 pub(crate) mod http;
 pub(crate) mod inflate;
 pub(crate) mod status;

@@ -1,6 +1,6 @@
-//! OTLP/gRPC: `TraceService/Export`, `LogsService/Export`, and `grpc.health.v1.Health/Check`, on plain HTTP/2.
+//! OTLP/gRPC: `TraceService/Export` and `LogsService/Export`, and what calls to other paths are answered, on plain HTTP/2.
 //!
-//! An export shows its token, where one is asked for, before anything of its body is read; the health check is open to all.
+//! An export shows its token, where one is asked for, before anything of its body is read; the health check ([`health`]) is open to all.
 //!
 //! The framing of a unary call is five bytes and two trailers. Doing it here keeps the body as the bytes that came, takes the
 //! budget before they are read, and answers oversize and overload as OTLP wants, which no off-the-shelf codec does.
@@ -17,11 +17,12 @@ use http_body::Body;
 use http_body_util::{BodyExt, Empty, Full};
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTracePartialSuccess, ExportTraceServiceResponse};
 use prost::Message;
-use tonic::Code;
+use tonic::{Code, Status};
 
 use super::Reply;
 use super::body::{Collected, drain, read};
 use super::export::{Answer, Ingest, Request, Signal};
+use super::health;
 use super::status::{Refusal, Shed};
 use crate::server::Caller;
 use crate::telemetry::Transport;
@@ -37,11 +38,7 @@ const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// A message's prefix: one byte "compressed", four bytes length.
-const PREFIX_BYTES: usize = 5;
-
-/// `HealthCheckResponse { status: SERVING }`, and `NOT_SERVING`.
-const SERVING: &[u8] = &[0x08, 0x01];
-const NOT_SERVING: &[u8] = &[0x08, 0x02];
+pub(super) const PREFIX_BYTES: usize = 5;
 
 /// Answers one request.
 pub(crate) async fn serve<B>(ingest: Arc<Ingest>, caller: &Caller, request: HttpRequest<B>) -> Reply
@@ -70,7 +67,7 @@ where
                 }
             }
         }
-        HEALTH => unary(if ingest.is_ready() { SERVING } else { NOT_SERVING }),
+        HEALTH => health::check(|| ingest.is_ready(), request.into_body()).await,
         other => refused(&Refusal::NotFound(other.to_owned())),
     }
 }
@@ -196,7 +193,7 @@ pub(super) fn response(answer: Answer) -> ExportTraceServiceResponse {
 }
 
 /// One message, then status OK.
-fn unary(message: &[u8]) -> Reply {
+pub(super) fn unary(message: &[u8]) -> Reply {
     let mut framed = BytesMut::with_capacity(message.len().saturating_add(PREFIX_BYTES));
     framed.put_u8(0);
     framed.put_u32(u32::try_from(message.len()).unwrap_or(u32::MAX));
@@ -207,10 +204,14 @@ fn unary(message: &[u8]) -> Reply {
     grpc_reply(body.boxed_unsync())
 }
 
-/// A status alone.
 fn refused(refusal: &Refusal) -> Reply {
+    failed(&refusal.to_grpc())
+}
+
+/// A status alone.
+pub(super) fn failed(status: &Status) -> Reply {
     let mut reply = grpc_reply(Empty::new().boxed_unsync());
-    if let Err(status) = refusal.to_grpc().add_header(reply.headers_mut()) {
+    if let Err(status) = status.add_header(reply.headers_mut()) {
         tracing::error!(%status, "a status cannot be written as headers");
         reply.headers_mut().insert(GRPC_STATUS, HeaderValue::from(i32::from(Code::Unavailable)));
     }

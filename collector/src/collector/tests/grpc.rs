@@ -82,10 +82,18 @@ pub(super) async fn raw(
 
 pub(super) const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 
+const HEALTH: &str = "/grpc.health.v1.Health/Check";
+const TRACES: &str = "opentelemetry.proto.collector.trace.v1.TraceService";
+
+/// A health check of the service of that name.
+fn named(service: &str) -> Vec<u8> {
+    [&[0x0A, u8::try_from(service.len()).unwrap()], service.as_bytes()].concat()
+}
+
 /// What, path, headers, body, HTTP status, gRPC code.
 type Case<'t> = (&'t str, &'t str, Vec<(&'t str, &'t str)>, Vec<u8>, u16, Option<String>);
 
-/// Scenario: damaged messages, wrong framing, unknown encodings, services and content types; a health check.
+/// Scenario: damaged messages, wrong framing, unknown encodings, services and content types; health checks, of the server, of a service, and malformed.
 /// Guarantees: the code that gRPC and OTLP give each (O-01, O-08, O-11), never a broken connection.
 #[tokio::test]
 async fn odd_calls_have_definite_codes() {
@@ -124,7 +132,13 @@ async fn odd_calls_have_definite_codes() {
             code(Code::Unimplemented),
         ),
         ("other service", "/x.Logs/Export", vec![grpc], framed(0, b""), 200, code(Code::Unimplemented)),
-        ("health", "/grpc.health.v1.Health/Check", vec![grpc], framed(0, b""), 200, code(Code::Ok)),
+        ("health", HEALTH, vec![grpc], framed(0, b""), 200, code(Code::Ok)),
+        ("health of a service", HEALTH, vec![grpc], framed(0, &named(TRACES)), 200, code(Code::Ok)),
+        ("health of another", HEALTH, vec![grpc], framed(0, &named("shop.Cart")), 200, code(Code::NotFound)),
+        ("health of a long name", HEALTH, vec![grpc], framed(0, &[0; 5000]), 200, code(Code::InvalidArgument)),
+        ("health without a message", HEALTH, vec![grpc], vec![], 200, code(Code::InvalidArgument)),
+        ("health, two messages", HEALTH, vec![grpc], framed(0, b"").repeat(2), 200, code(Code::InvalidArgument)),
+        ("health, compressed", HEALTH, vec![grpc, gzipped], framed(1, &gzip(b"")), 200, code(Code::Unimplemented)),
         ("not grpc", EXPORT, vec![("content-type", "text/plain")], vec![], 415, None),
         ("huge length", EXPORT, vec![grpc], vec![0, 255, 255, 255, 255, 1], 200, code(Code::ResourceExhausted)),
     ];
