@@ -2,6 +2,7 @@
 //! may be half. It reads its settings from the environment before anything else runs, so another setting takes another start.
 
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::Command;
 
 /// The setting: after how many milliseconds it gives pages back to the system.
@@ -10,7 +11,7 @@ const DELAY: &str = "MIMALLOC_PURGE_DELAY";
 /// Starts this program again, in the same process, with an allocator that keeps nothing; once, and not where the environment has a
 /// setting already. Comes back when that is not to be, or cannot be done.
 pub(super) fn keep_nothing() {
-    if std::env::var_os(DELAY).is_some() {
+    if super::environment().iter().any(|(name, _)| name == DELAY) {
         return;
     }
     let failed = std::env::current_exe().map(|program| again(program).exec());
@@ -18,7 +19,7 @@ pub(super) fn keep_nothing() {
     tracing::warn!(%error, "could not start again with {DELAY}=0: the allocator may keep as much memory as is in use");
 }
 
-fn again(program: std::path::PathBuf) -> Command {
+fn again(program: PathBuf) -> Command {
     let mut arguments = std::env::args_os();
     let mut command = Command::new(program);
     if let Some(name) = arguments.next() {

@@ -16,7 +16,7 @@ const INFLIGHT_PER_MILLE: u64 = 150;
 /// Decoded spans in memory, and at which a flush begins.
 const BUFFER_PER_MILLE: u64 = 160;
 const FLUSH_PER_MILLE: u64 = 50;
-/// A segment of the log: what is written to it stays in memory until the disk has it, and a start reads it whole.
+/// A segment of the log, which a start reads whole.
 const SEGMENT_PER_MILLE: u64 = 125;
 /// Queries.
 const QUERY_PER_MILLE: u64 = 160;

@@ -88,8 +88,7 @@ fn listen(addr: SocketAddr, key: &'static str, connections_max: usize) -> Result
 
 fn listener(addr: SocketAddr, waiting_max: u32) -> io::Result<TcpListener> {
     let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // So that a restart need not wait for the connections of before; Windows means something else by it.
-    #[cfg(unix)]
+    // So that a restart need not wait for the connections of before.
     socket.set_reuseaddr(true)?;
     socket.bind(addr)?;
     socket.listen(waiting_max)

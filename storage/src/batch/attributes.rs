@@ -33,10 +33,7 @@ impl PromotedColumn {
     /// Takes the value if it is of the column's type and the row has none yet.
     fn take(&mut self, row: usize, value: &AttributeValue<'_>, footprint: &mut Footprint) -> bool {
         match (self, value) {
-            (Self::Text(column), AttributeValue::Text(text)) if !column.has(row) => {
-                footprint.text(text.len());
-                column.set(row, text, footprint);
-            }
+            (Self::Text(column), AttributeValue::Text(text)) if !column.has(row) => column.set(row, text, footprint),
             (Self::Integer(column), AttributeValue::Integer(number)) if !column.has(row) => {
                 column.set(row, *number, footprint);
             }
@@ -157,7 +154,6 @@ impl AttributeColumns {
         }
         self.offsets.push(i32::try_from(self.keys.len()).unwrap_or(i32::MAX));
         if self.letters.bytes().any(|letter| letter != b's') {
-            footprint.text(self.letters.len());
             self.types.set(row, &self.letters, footprint);
         }
     }

@@ -163,8 +163,8 @@ impl SpanBatchBuilder {
         self.flags.append_value(i64::from(row.flags));
         self.name.append_value(&row.name);
         self.footprint.row();
-        self.footprint
-            .text(row.name.len().saturating_add(row.parent_span_id.map_or(0, |parent| parent.as_bytes().len())));
+        self.footprint.text(row.name.len());
+        self.footprint.text(row.parent_span_id.map_or(0, |parent| parent.as_bytes().len()));
         self.kind.append_value(row.kind);
         self.status_code.append_value(row.status_code);
         self.append_texts(number, row);
@@ -197,7 +197,6 @@ impl SpanBatchBuilder {
         ];
         for (column, text) in texts {
             if let Some(text) = text {
-                self.footprint.text(text.len());
                 column.set(number, text, &mut self.footprint);
             }
         }

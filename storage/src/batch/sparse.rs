@@ -19,6 +19,8 @@ pub(super) trait NullableBuilder: Ahead {
 
     /// An empty one that has allocated nothing.
     fn empty() -> Self;
+    /// Bytes of its text, if it is one.
+    fn text_bytes(value: &Self::Value<'_>) -> usize;
     fn append_nulls(&mut self, nulls: usize);
     fn append_value(&mut self, value: Self::Value<'_>);
     fn finish(&mut self) -> ArrayRef;
@@ -30,6 +32,10 @@ impl NullableBuilder for StringBuilder {
 
     fn empty() -> Self {
         Self::with_capacity(0, 0)
+    }
+
+    fn text_bytes(value: &&str) -> usize {
+        value.len()
     }
 
     fn append_nulls(&mut self, nulls: usize) {
@@ -51,6 +57,10 @@ impl NullableBuilder for Int64Builder {
 
     fn empty() -> Self {
         Self::with_capacity(0)
+    }
+
+    fn text_bytes(_value: &i64) -> usize {
+        0
     }
 
     fn append_nulls(&mut self, nulls: usize) {
@@ -93,6 +103,7 @@ impl<B: NullableBuilder> Sparse<B> {
         if self.rows == 0 {
             footprint.column(B::ROW_BYTES, row.saturating_add(1));
         }
+        footprint.text(B::text_bytes(&value));
         self.pad(row);
         self.builder.append_value(value);
         self.rows = self.rows.saturating_add(1);

@@ -256,7 +256,7 @@ impl Writer {
             self.health.no_segment(&error);
             return Err(error);
         }
-        let outcome = self.write(round);
+        let outcome = self.write(round, bytes);
         match &outcome {
             Ok(_) => self.health.succeeded(),
             Err(error) => self.health.failed(error),
@@ -307,12 +307,12 @@ impl Writer {
         Ok(())
     }
 
-    fn write(&mut self, round: &[Append]) -> Result<u64> {
+    /// Writes a round of `bytes` bytes.
+    fn write(&mut self, round: &[Append], bytes: u64) -> Result<u64> {
         let first_seq = self.resume.next_seq;
         let Some(active) = &mut self.active else {
             return Err(StorageError::ReadOnly { reason: "the wal has no segment".to_owned() });
         };
-        let bytes = round.iter().map(|append| append.frame_bytes).fold(0, u64::saturating_add);
         self.blocks.begin(&active.last_block, usize::try_from(bytes).unwrap_or(0));
         for (seq, append) in (first_seq..).zip(round) {
             let round_offset = self.blocks.length();
