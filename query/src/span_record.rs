@@ -8,7 +8,7 @@ use daytwo_storage::{SpanId, TraceId};
 
 use crate::{QueryEngine, Result};
 
-/// An attribute: its key, the letter of its type (`s i d b x j n`, as in `attribute_types`) and its value as text.
+/// An attribute: its key, the letter of its type (`s i d b x j n t`, as in `attribute_types`) and its value as text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpanAttribute {
     /// Key.

@@ -15,6 +15,12 @@ pub const SCHEMA_VERSION: u32 = 1;
 /// Parquet key-value metadata key of [`SCHEMA_VERSION`].
 pub const SCHEMA_VERSION_KEY: &str = "daytwo.schema_version";
 
+/// Under this key `attributes` holds a start beyond 2^63-1 as sent where the end is before it: the times' columns do not tell it then.
+pub const RAW_START_KEY: &str = "daytwo.raw_start_time_unix_nano";
+
+/// The letter of that entry in `attribute_types`, which no attribute of a client has.
+pub const RAW_START_LETTER: char = 't';
+
 /// `service.name` of a resource that names none, as the semantic conventions say.
 pub const UNKNOWN_SERVICE: &str = "unknown_service";
 

@@ -10,7 +10,7 @@ mod tests;
 mod value;
 
 use arrow::array::RecordBatch;
-use daytwo_storage::schema::{PROMOTED, PromotedType, col};
+use daytwo_storage::schema::{PROMOTED, PromotedType, RAW_START_LETTER as RAW_START, col};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{InstrumentationScope, KeyValue};
@@ -142,15 +142,30 @@ fn span_of(columns: &Columns, row: usize) -> Result<Span, EncodeError> {
     })
 }
 
-/// Start and end as sent; only a start beyond 2^63-1 with an end before it has become 2^63-1, or the end.
+/// Start and end as sent.
 fn times_of(columns: &Columns, row: usize) -> (u64, u64) {
     const LAST: u64 = i64::MAX.cast_unsigned();
     let number = |column| columns.number(row, column).and_then(|number| u64::try_from(number).ok()).unwrap_or(0);
     let (start, duration) = (number(col::START), number(col::DURATION));
     let end = columns.number(row, col::RAW_END).map_or(start.saturating_add(duration), i64::cast_unsigned);
-    // The column ends there, so the start may lie beyond; how far, the other two tell.
-    let start = if start == LAST && end > LAST { end.saturating_sub(duration) } else { start };
-    (start, end)
+    if start < LAST {
+        return (start, end);
+    }
+    // The column ends there, so the start may lie beyond; how far, an entry of its own tells, or the other two.
+    let by_end = if end > LAST { end.saturating_sub(duration) } else { start };
+    (raw_start(columns, row).unwrap_or(by_end), end)
+}
+
+fn raw_start(columns: &Columns, row: usize) -> Option<u64> {
+    let (_, text, _) = entries(columns, row).find(|(.., letter)| *letter == RAW_START)?;
+    text?.parse().ok()
+}
+
+/// The entries of the map: key, text and letter.
+fn entries<'a>(columns: &'a Columns, row: usize) -> impl Iterator<Item = (&'a str, Option<&'a str>, char)> {
+    let letters = columns.text(row, col::ATTRIBUTE_TYPES).unwrap_or_default();
+    let letters = letters.chars().chain(std::iter::repeat('s'));
+    columns.attributes(row).zip(letters).map(|((key, text), letter)| (key, text, letter))
 }
 
 fn low_32_bits(number: i64) -> u32 {
@@ -166,9 +181,7 @@ fn span_attributes(columns: &Columns, row: usize) -> Result<Vec<KeyValue>, Encod
         };
         attributes.extend(value.map(|value| attribute(promoted.key, value)));
     }
-    let letters = columns.text(row, col::ATTRIBUTE_TYPES).unwrap_or_default();
-    let letters = letters.bytes().chain(std::iter::repeat(b's'));
-    for ((key, text), letter) in columns.attributes(row).zip(letters) {
+    for (key, text, letter) in entries(columns, row).filter(|(.., letter)| *letter != RAW_START) {
         let value = typed(text, letter);
         let value = value.map_err(|reason| EncodeError::Cell {
             column: col::ATTRIBUTES,

@@ -139,11 +139,12 @@ impl AttributeColumns {
         self.types.make_room(times)
     }
 
-    /// Appends the attributes of span `row`, one more than there are.
+    /// Appends the attributes of span `row`, one more than there are, and its start as sent where nothing else tells it.
     pub(super) fn append<'k>(
         &mut self,
         row: usize,
         attributes: impl IntoIterator<Item = (&'k AttributeKey<'k>, &'k AttributeValue<'k>)>,
+        raw_start: Option<u64>,
         footprint: &mut Footprint,
     ) {
         self.letters.clear();
@@ -151,6 +152,10 @@ impl AttributeColumns {
             if !self.promote(row, key, value, footprint) {
                 footprint.text(self.append_to_map(&key.text, value));
             }
+        }
+        if let Some(start) = raw_start {
+            let text = itoa::Buffer::new().format(start).to_owned();
+            footprint.text(self.append_entry(schema::RAW_START_KEY, schema::RAW_START_LETTER, Some(&text)));
         }
         self.offsets.push(i32::try_from(self.keys.len()).unwrap_or(i32::MAX));
         if self.letters.bytes().any(|letter| letter != b's') {
@@ -172,9 +177,9 @@ impl AttributeColumns {
 
     /// Tells the bytes that they take.
     fn append_to_map(&mut self, key: &str, value: &AttributeValue<'_>) -> usize {
-        self.keys.append_value(key);
         let mut digits = itoa::Buffer::new();
-        self.number.clear();
+        let mut number = std::mem::take(&mut self.number);
+        number.clear();
         let (letter, text): (char, Option<&str>) = match value {
             AttributeValue::Text(text) => ('s', Some(text)),
             AttributeValue::Bytes(text) => ('x', Some(text)),
@@ -182,9 +187,16 @@ impl AttributeColumns {
             AttributeValue::Bool(true) => ('b', Some("true")),
             AttributeValue::Bool(false) => ('b', Some("false")),
             AttributeValue::Empty => ('n', None),
-            AttributeValue::Integer(number) => ('i', Some(digits.format(*number))),
-            AttributeValue::Double(number) => ('d', write_double(&mut self.number, *number)),
+            AttributeValue::Integer(integer) => ('i', Some(digits.format(*integer))),
+            AttributeValue::Double(double) => ('d', write_double(&mut number, *double)),
         };
+        let bytes = self.append_entry(key, letter, text);
+        self.number = number;
+        bytes
+    }
+
+    fn append_entry(&mut self, key: &str, letter: char, text: Option<&str>) -> usize {
+        self.keys.append_value(key);
         self.values.append_option(text);
         self.letters.push(letter);
         // And their offsets.

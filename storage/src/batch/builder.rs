@@ -168,11 +168,12 @@ impl SpanBatchBuilder {
         self.kind.append_value(row.kind);
         self.status_code.append_value(row.status_code);
         self.append_texts(number, row);
-        self.attributes.append(number, attributes, &mut self.footprint);
+        let (start, end) = (row.start_time_unix_nano, row.end_time_unix_nano);
+        self.attributes.append(number, attributes, untold(start, end), &mut self.footprint);
         self.dropped_attributes.append_value(i64::from(row.dropped_attributes_count));
         self.dropped_events.append_value(i64::from(row.dropped_events_count));
         self.dropped_links.append_value(i64::from(row.dropped_links_count));
-        let time_anomalies = self.append_times(number, row.start_time_unix_nano, row.end_time_unix_nano);
+        let time_anomalies = self.append_times(number, start, end);
         self.anomalies.append_value(row.anomalies | time_anomalies);
     }
 
@@ -263,6 +264,11 @@ impl SpanBatchBuilder {
 }
 
 /// A builder of ids of so many bytes.
+/// A start that neither its column nor end and duration tell: beyond 2^63-1, with the end before it.
+fn untold(start: u64, end: u64) -> Option<u64> {
+    (i64::try_from(start).is_err() && end < start).then_some(start)
+}
+
 fn ids(bytes: usize) -> BinaryBuilder {
     BinaryBuilder::with_capacity(BUILDER_ROWS, BUILDER_ROWS.saturating_mul(bytes))
 }
@@ -332,21 +338,27 @@ mod tests {
         assert_eq!(entries.column(1).as_string::<i32>().value(1), "1.0");
     }
 
-    /// Scenario: a span that ends before it starts, and one with times past 2^63.
-    /// Guarantees: both are kept with duration 0, the end as sent, and the right bits.
+    /// Scenario: a span that ends before it starts, one with times past 2^63, and one with both.
+    /// Guarantees: all are kept with duration 0, the end as sent, and the right bits; the start as sent where no other column tells it.
     #[test]
     fn odd_times_are_kept_and_flagged() {
         let mut builder = SpanBatchBuilder::new(10);
         builder.append(&row(9, 5), []);
         builder.append(&row(u64::MAX, u64::MAX), []);
+        builder.append(&row(u64::MAX, 5), []);
         let batch = builder.finish().unwrap();
         let numbers =
             |name: &str| batch.record_batch().column_by_name(name).unwrap().as_primitive::<Int64Type>().clone();
-        assert_eq!(numbers(col::DURATION).values(), &[0, 0]);
+        assert_eq!(numbers(col::DURATION).values(), &[0, 0, 0]);
         assert_eq!(numbers(col::START).value(1), i64::MAX);
-        assert_eq!(numbers(col::RAW_END).values(), &[5, -1]);
+        assert_eq!(numbers(col::RAW_END).values(), &[5, -1, 5]);
         assert_eq!(numbers(col::ANOMALIES).value(0), anomaly::END_BEFORE_START);
         assert_eq!(numbers(col::ANOMALIES).value(1), anomaly::TIME_OVERFLOW | anomaly::TIME_IN_FUTURE);
+        let entries = batch.record_batch().column_by_name(col::ATTRIBUTES).unwrap().as_map();
+        assert_eq!((0..3).map(|row| entries.value_length(row)).collect::<Vec<_>>(), [0, 0, 1]);
+        let entry = entries.value(2);
+        assert_eq!(entry.column(0).as_string::<i32>().value(0), schema::RAW_START_KEY);
+        assert_eq!(entry.column(1).as_string::<i32>().value(0), u64::MAX.to_string());
     }
 
     /// Scenario: a batch of one span.

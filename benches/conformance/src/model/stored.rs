@@ -68,10 +68,14 @@ pub(crate) fn row(resource: &Resource, scope: &Scope, span: &Span) -> Vec<Json> 
         _ => "unknown_service".to_owned(),
     };
     let attributes = distinct(&span.attributes, &mut odd);
-    let types: String = attributes.iter().map(|(_, value)| letter(value)).collect();
-    let shown: Map<String, Json> =
+    let mut types: String = attributes.iter().map(|(_, value)| letter(value)).collect();
+    let mut shown: Map<String, Json> =
         attributes.iter().map(|(key, value)| (key.clone(), as_text(value, &mut odd).into())).collect();
     let times = Times::of(span);
+    if let Some(start) = times.raw_start {
+        types.push('t');
+        shown.insert("daytwo.raw_start_time_unix_nano".to_owned(), json!(start.to_string()));
+    }
     let bad_links = span.links.iter().filter(|link| !is_whole(link)).count();
     let links: Vec<Json> =
         span.links.iter().filter(|link| is_whole(link)).map(|link| link_json(link, &mut odd)).collect();
@@ -139,6 +143,7 @@ struct Times {
     start: u64,
     duration: u64,
     raw_end: Option<i64>,
+    raw_start: Option<u64>,
     odd: i64,
 }
 
@@ -162,7 +167,8 @@ impl Times {
         let duration = span.end.saturating_sub(span.start).min(LAST);
         let whole = span.end <= LAST && start.checked_add(duration) == Some(span.end);
         let raw_end = (!whole).then_some(span.end.cast_signed());
-        Self { start, duration, raw_end, odd }
+        let raw_start = (span.start > LAST && span.end < span.start).then_some(span.start);
+        Self { start, duration, raw_end, raw_start, odd }
     }
 }
 

@@ -99,7 +99,16 @@ fn times_come_back_as_sent() {
         (half - 1, half - 1),
         (half - 1, half),
     ];
-    let beyond = [(half, half), (half, half + 7), (half + 5, u64::MAX), (u64::MAX, u64::MAX)];
+    let beyond = [
+        (half, half),
+        (half, half + 7),
+        (half + 5, u64::MAX),
+        (u64::MAX, u64::MAX),
+        (half, half - 1),
+        (u64::MAX, 5),
+        (u64::MAX, half),
+        (half + 9, 0),
+    ];
     for (start, end) in pairs.into_iter().chain(beyond) {
         let span = Span {
             trace_id: vec![7; 16],
@@ -115,6 +124,7 @@ fn times_come_back_as_sent() {
         let back = ExportTraceServiceRequest::decode(bytes.as_slice()).unwrap();
         let span = &back.resource_spans[0].scope_spans[0].spans[0];
         assert_eq!((span.start_time_unix_nano, span.end_time_unix_nano), (start, end));
+        assert!(span.attributes.is_empty());
     }
 }
 

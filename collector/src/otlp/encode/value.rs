@@ -21,15 +21,15 @@ pub(super) fn attribute(key: &str, value: Value) -> KeyValue {
 }
 
 /// The value that a text and its letter in `attribute_types` stand for.
-pub(super) fn typed(text: Option<&str>, letter: u8) -> Result<Option<AnyValue>, &'static str> {
+pub(super) fn typed(text: Option<&str>, letter: char) -> Result<Option<AnyValue>, &'static str> {
     let Some(text) = text else { return Ok(Some(AnyValue { value: None })) };
     let value = match letter {
-        b's' => Value::StringValue(text.to_owned()),
-        b'i' => Value::IntValue(text.parse().map_err(|_| "not an integer")?),
-        b'd' => Value::DoubleValue(double(text).ok_or("not a double")?),
-        b'b' => Value::BoolValue(text == "true"),
-        b'x' => Value::BytesValue(STANDARD.decode(text).map_err(|_| "not base64")?),
-        b'j' => return any_value(document(text)?, 0).map(Some),
+        's' => Value::StringValue(text.to_owned()),
+        'i' => Value::IntValue(text.parse().map_err(|_| "not an integer")?),
+        'd' => Value::DoubleValue(double(text).ok_or("not a double")?),
+        'b' => Value::BoolValue(text == "true"),
+        'x' => Value::BytesValue(STANDARD.decode(text).map_err(|_| "not base64")?),
+        'j' => return any_value(document(text)?, 0).map(Some),
         _ => return Err("an unknown letter"),
     };
     Ok(Some(AnyValue { value: Some(value) }))

@@ -136,7 +136,7 @@ fn status(code: i32) -> String {
 impl From<SpanAttribute> for Attribute {
     fn from(attribute: SpanAttribute) -> Self {
         let kind = match attribute.letter {
-            'i' => "int",
+            'i' | 't' => "int",
             'd' => "double",
             'b' => "bool",
             'x' => "bytes",
