@@ -159,7 +159,10 @@ impl Correlator {
 
     /// Takes accepted spans. A batch that cannot be read is counted and left out.
     pub fn observe(&self, batch: &SpanBatch) {
-        self.state().observe(batch.record_batch());
+        let now = self.clock.now();
+        let mut state = self.state();
+        state.observe(batch.record_batch());
+        state.make_room(now);
     }
 
     /// Closes traces that are quiet; on every tenth second also judges and forgets what is old.

@@ -18,4 +18,4 @@ pub use entry::Entry;
 pub use flags::TraceFlag;
 pub use histogram::{Count, LogHistogram};
 pub(crate) use record::{FIRST_CALL, event_time};
-pub use record::{NodeKey, NodeValue, TraceRecord, measure_trace};
+pub use record::{NodeKey, NodeValue, TraceRecord, cell_entries, measure_trace};

@@ -18,7 +18,7 @@ pub(crate) const NEW: &str = "v2";
 
 /// What each trace says, in order.
 pub(crate) fn records<'a>(traces: impl Iterator<Item = &'a [TraceSpan]>) -> Vec<TraceRecord> {
-    traces.filter_map(|spans| measure_trace(&stitch(spans.to_vec()))).map(|(record, _)| record).collect()
+    traces.filter_map(|spans| measure_trace(&stitch(spans.to_vec()))).collect()
 }
 
 /// Services of the records.

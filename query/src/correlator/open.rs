@@ -156,7 +156,7 @@ impl OpenTraces {
     pub(super) fn close(&mut self, now: UnixNanos) -> Vec<Closed> {
         let mut closed = Vec::new();
         while let Some((due, id)) = self.due.first().copied() {
-            let full = self.spans > self.spans_max;
+            let full = self.is_full();
             if due > now && !full {
                 break;
             }
@@ -318,6 +318,11 @@ impl OpenTraces {
     /// Traces with spans not yet measured.
     pub(super) fn open(&self) -> usize {
         self.held.values().filter(|held| held.spans.len() > held.measured).count()
+    }
+
+    /// Whether more spans are held than may be.
+    pub(super) fn is_full(&self) -> bool {
+        self.spans > self.spans_max
     }
 
     /// Spans held.

@@ -15,7 +15,7 @@ use super::versions::{Arrival, Versions};
 use super::{Distribution, EngineStatus};
 use crate::deployment::{DeclaredSet, Deployment, DeploymentFilter, WeightStep};
 use crate::flag::DeclaredFlags;
-use crate::measure::{CellEntry, FINE, SliCells, TraceRecord, measure_trace, slot_start};
+use crate::measure::{CellEntry, FINE, SliCells, TraceRecord, cell_entries, measure_trace, slot_start};
 use crate::slo::kept::KeptCounters;
 use crate::slo::{self, LastDeployment, Objective, SloBoard, SloCounter, SloDetail, SloProblem};
 use crate::trace::{ResourceCache, StitchedTrace, TraceSpan, extract_spans, kind, stitch};
@@ -147,6 +147,13 @@ impl State {
         }
     }
 
+    /// Measures the oldest traces while too many spans are held: between two ticks much may come.
+    pub(super) fn make_room(&mut self, now: UnixNanos) {
+        if self.open.is_full() {
+            self.close_quiet(now);
+        }
+    }
+
     /// Measures every trace, quiet or not: a state that is about to be compared with another must hold all that it has seen.
     pub(super) fn close_all(&mut self, now: UnixNanos) {
         for closed in self.open.close_all(now) {
@@ -195,7 +202,7 @@ impl State {
         let remembered = match before.map(|spans| stitch(spans.to_vec())) {
             Some(before) => {
                 self.count_journeys(&before, false, false);
-                measure_trace(&before).is_none_or(|before| self.take_out(before))
+                measure_trace(&before).is_none_or(|record| self.take_out(&before, &record))
             }
             None => {
                 self.closed = self.closed.saturating_add(1);
@@ -204,31 +211,26 @@ impl State {
         };
         let whole = stitch(closed.spans);
         self.count_journeys(&whole, closed.fragment, true);
-        if let Some((record, mut entries)) = measure_trace(&whole) {
-            if closed.fragment {
-                // Children may be missing, so what looks like self time is not, nor the first span the root.
-                let unknown: Arc<str> = "".into();
-                for entry in &mut entries {
-                    (entry.self_ns, entry.gap_ns) = (None, None);
-                    entry.key.journey = Arc::clone(&unknown);
-                }
-            }
-            self.change_cells(&entries, record.trace_id, true);
-            if !closed.fragment {
-                self.put_in(record, remembered);
-            }
+        let Some(record) = measure_trace(&whole) else { return };
+        let entries = cell_entries(&whole, &record);
+        if closed.fragment {
+            let unknown: Arc<str> = "".into();
+            self.change_cells(entries.map(|entry| of_fragment(entry, &unknown)), record.trace_id, true);
+        } else {
+            self.change_cells(entries, record.trace_id, true);
+            self.put_in(record, remembered);
         }
     }
 
     /// Takes out what was measured of a trace; whether its record was still remembered.
-    fn take_out(&mut self, (record, entries): (TraceRecord, Vec<CellEntry>)) -> bool {
-        self.change_cells(&entries, record.trace_id, false);
-        self.versions.change(&record, false);
-        self.flags.change(&record, false);
-        let remembered = self.recent.remove(&record);
+    fn take_out(&mut self, trace: &StitchedTrace, record: &TraceRecord) -> bool {
+        self.change_cells(cell_entries(trace, record), record.trace_id, false);
+        self.versions.change(record, false);
+        self.flags.change(record, false);
+        let remembered = self.recent.remove(record);
         if remembered {
-            self.cohorts().for_each(|cohorts| cohorts.remove(&record));
-            self.judged_flags.change(&record, false);
+            self.cohorts().for_each(|cohorts| cohorts.remove(record));
+            self.judged_flags.change(record, false);
         }
         remembered
     }
@@ -248,14 +250,14 @@ impl State {
         self.judged.values_mut().filter_map(|judged| judged.cohorts.as_mut())
     }
 
-    fn change_cells(&mut self, entries: &[CellEntry], trace_id: TraceId, add: bool) {
+    fn change_cells(&mut self, entries: impl Iterator<Item = CellEntry>, trace_id: TraceId, add: bool) {
         for entry in entries {
             if add {
-                self.cells.add(entry);
+                self.cells.add(&entry);
             } else {
-                self.cells.remove(entry);
+                self.cells.remove(&entry);
             }
-            self.count_objectives(entry, trace_id, add);
+            self.count_objectives(&entry, trace_id, add);
         }
     }
 
@@ -377,6 +379,13 @@ impl State {
             }
         }
     }
+}
+
+/// Children may be missing, so what looks like self time is not, nor the first span the root.
+fn of_fragment(mut entry: CellEntry, unknown: &Arc<str>) -> CellEntry {
+    (entry.self_ns, entry.gap_ns) = (None, None);
+    entry.key.journey = Arc::clone(unknown);
+    entry
 }
 
 fn key_of(arrival: &Arrival) -> DeploymentKey {

@@ -158,15 +158,27 @@ fn is_mark(row: &StitchedSpan) -> bool {
     row.span.duration_ns == 0 && row.span.flags.is_some() && *row.span.operation == *flags::EVENT
 }
 
-/// The cell entries of a trace's spans and its record; `None` for a trace without spans, or of which only log records are known.
-pub fn measure_trace(trace: &StitchedTrace) -> Option<(TraceRecord, Vec<CellEntry>)> {
-    let mut roots = trace.roots.iter().filter_map(|row| trace.spans.get(*row));
-    let root = roots.find(|row| !is_mark(row))?;
-    let journey: Arc<str> = journey(trace, root).into();
+/// The first root that is a span.
+fn root_of(trace: &StitchedTrace) -> Option<&StitchedSpan> {
+    trace.roots.iter().filter_map(|row| trace.spans.get(*row)).find(|row| !is_mark(row))
+}
+
+/// What a trace's spans count for in cells, made one by one: a trace may be long.
+pub fn cell_entries<'a>(
+    trace: &'a StitchedTrace,
+    record: &'a TraceRecord,
+) -> impl Iterator<Item = CellEntry> + use<'a> {
     // Whose first span has a parent that is still missing, nobody knows where it began.
-    let told = if root.missing_parent { &*NOBODY } else { &journey };
+    let unknown = root_of(trace).is_none_or(|root| root.missing_parent);
+    let journey = if unknown { &*NOBODY } else { &record.journey };
     let measured = trace.spans.iter().enumerate().filter(|(_, row)| !is_mark(row));
-    let entries = measured.map(|(row, span)| cell_entry(trace, row, span, told)).collect();
+    measured.map(move |(row, span)| cell_entry(trace, row, span, journey))
+}
+
+/// The record of a trace; `None` for one without spans, or of which only log records are known.
+pub fn measure_trace(trace: &StitchedTrace) -> Option<TraceRecord> {
+    let root = root_of(trace)?;
+    let journey: Arc<str> = journey(trace, root).into();
     let mut resources: Vec<_> = trace.spans.iter().map(|row| Arc::clone(&row.span.resource)).collect();
     // Most spans share theirs with another: what is the same in memory need not be compared text by text.
     resources.sort_by_key(|resource| Arc::as_ptr(resource).addr());
@@ -175,7 +187,7 @@ pub fn measure_trace(trace: &StitchedTrace) -> Option<(TraceRecord, Vec<CellEntr
     resources.dedup();
     let calls = trace.spans.iter().filter(|row| is_entry(trace, row) && !is_mark(row));
     let entries_told = entries_of(trace, root, &resources, calls);
-    let record = TraceRecord {
+    Some(TraceRecord {
         trace_id: root.span.trace_id,
         start: event_time(root.span.start_ns, root.span.received_ns),
         received: UnixNanos(root.span.received_ns),
@@ -186,8 +198,7 @@ pub fn measure_trace(trace: &StitchedTrace) -> Option<(TraceRecord, Vec<CellEntr
         flags: flags_of(trace),
         weight: root.span.weight,
         entries: entries_told,
-    };
-    Some((record, entries))
+    })
 }
 
 /// Between a journey's root and the first call that it led to.

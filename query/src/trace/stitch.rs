@@ -159,7 +159,7 @@ impl Forest {
     fn rows(&self, spans: Vec<TraceSpan>) -> StitchedTrace {
         let (children, starts) = self.children();
         let mut spans: Vec<Option<TraceSpan>> = spans.into_iter().map(Some).collect();
-        let mut trace = StitchedTrace::default();
+        let mut trace = StitchedTrace { spans: Vec::with_capacity(spans.len()), ..StitchedTrace::default() };
         let roots = self.parents.iter().enumerate().filter(|(_, parent)| parent.is_none()).map(|(index, _)| index);
         // (span, row of its parent); the last pushed comes next.
         let mut stack: Vec<(usize, Option<usize>)> = roots.rev().map(|index| (index, None)).collect();

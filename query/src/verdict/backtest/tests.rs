@@ -29,7 +29,7 @@ fn records(more: u64) -> Vec<TraceRecord> {
             batch_of(UnixNanos(i64::try_from(start).unwrap()), &[root, pay.at(start + 1_000_000).lasting(work)]);
         traces.entry(trace).or_default().extend(extract_spans(batch.record_batch(), &mut cache).unwrap());
     }
-    traces.into_values().map(|spans| measure_trace(&stitch(spans)).unwrap().0).collect()
+    traces.into_values().map(|spans| measure_trace(&stitch(spans)).unwrap()).collect()
 }
 
 fn cohorts<'a>(records: impl Iterator<Item = &'a TraceRecord>, rule: &VerdictConfig) -> Cohorts {

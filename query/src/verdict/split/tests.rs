@@ -205,7 +205,7 @@ fn a_trace_counts_once_where_it_went_first() {
         let mut bytes = [5_u8; 16];
         bytes[8..].copy_from_slice(&number.to_be_bytes());
         spans.iter_mut().for_each(|span| span.trace_id = TraceId::from_bytes(&bytes).unwrap());
-        records.push(measure_trace(&stitch(spans)).unwrap().0);
+        records.push(measure_trace(&stitch(spans)).unwrap());
     }
     let [split] = found(&records, &[(0, Some(0.2))]).try_into().unwrap();
     assert_eq!(split.traces + split.elsewhere, 20 * (300 - 120));

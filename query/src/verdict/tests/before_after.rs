@@ -30,7 +30,7 @@ fn moved_at_once(effect: &Effect, old: u64, new: u64) -> Verdict {
         .zip(before.chain(after))
         .map(|(number, (at, version))| {
             let effect = if version == "v2" { effect } else { &NOTHING };
-            measure_trace(&stitch(shop.trace(number, at, version, effect))).unwrap().0
+            measure_trace(&stitch(shop.trace(number, at, version, effect))).unwrap()
         })
         .collect();
     let config = VerdictConfig::default();

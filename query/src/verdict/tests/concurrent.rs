@@ -73,7 +73,7 @@ fn a_slow_tenth_fails() {
             let factor = if new && number % 20 == 1 { 8.0 } else { 1.0 };
             let effect = Effect { charge_factor: factor, checkout_share: 1.0, ..NOTHING };
             let version = if new { "v2" } else { "v1" };
-            measure_trace(&stitch(shop.trace(number, at, version, &effect))).unwrap().0
+            measure_trace(&stitch(shop.trace(number, at, version, &effect))).unwrap()
         })
         .collect();
     let config = VerdictConfig::default();
@@ -95,7 +95,7 @@ fn a_gross_slowdown_shows_in_twenty_traces() {
             .map(|number| {
                 let at = START + 60 * SECOND + i64::try_from(number).unwrap() * SECOND;
                 let (version, effect) = if number % 2 == 0 { ("v1", &old) } else { ("v2", &effect) };
-                measure_trace(&stitch(shop.trace(number, at, version, effect))).unwrap().0
+                measure_trace(&stitch(shop.trace(number, at, version, effect))).unwrap()
             })
             .collect();
         let config = VerdictConfig::default();
@@ -120,7 +120,7 @@ fn broken_callees_do_not_pass() {
                 .iter_mut()
                 .filter(|span| broken && &*span.resource.service != "frontend")
                 .for_each(|span| span.status = 2);
-            measure_trace(&stitch(spans)).unwrap().0
+            measure_trace(&stitch(spans)).unwrap()
         })
         .collect();
     let config = VerdictConfig::default();

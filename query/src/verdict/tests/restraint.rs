@@ -54,7 +54,7 @@ fn errors_are_bounded_on_every_journey() {
     });
     let mut shop = Shop::new(9);
     let records: Vec<TraceRecord> = records
-        .map(|(number, at, version)| measure_trace(&stitch(shop.trace(number, at, version, &equal))).unwrap().0)
+        .map(|(number, at, version)| measure_trace(&stitch(shop.trace(number, at, version, &equal))).unwrap())
         .collect();
     let config = VerdictConfig { margin: 0.5, ..VerdictConfig::default() };
     let verdict = judge(&filled(&records, &config), now(100), &config);
@@ -108,7 +108,7 @@ fn a_ramp_while_load_changes_is_no_regression() {
             let busy = number >= 6_000;
             let version = if shop.random.random::<f64>() < if busy { 0.5 } else { 0.05 } { "v2" } else { "v1" };
             let effect = Effect { charge_factor: if busy { 1.5 } else { 1.0 }, checkout_share: 1.0, ..NOTHING };
-            measure_trace(&stitch(shop.trace(number, at, version, &effect))).unwrap().0
+            measure_trace(&stitch(shop.trace(number, at, version, &effect))).unwrap()
         })
         .collect();
     let config = VerdictConfig::default();
@@ -135,7 +135,7 @@ fn a_slow_trickle_is_concurrent() {
         };
         for version in versions {
             let spans = shop.trace(records.len() as u64, START + (60 + slot * 10) * SECOND, version, &NOTHING);
-            records.push(measure_trace(&stitch(spans)).unwrap().0);
+            records.push(measure_trace(&stitch(spans)).unwrap());
             concurrent[usize::from(*version == "v2")] += u64::from(!(61..84).contains(&slot) && slot <= 108);
         }
     }

@@ -160,7 +160,7 @@ impl Shop {
             let after = at >= START + 60 * SECOND;
             let new = after && effect.canary.is_none_or(|share| self.random.random::<f64>() < share);
             let spans = if new { self.trace(number, at, "v2", effect) } else { self.trace(number, at, "v1", &NOTHING) };
-            records.push(measure_trace(&stitch(spans)).unwrap().0);
+            records.push(measure_trace(&stitch(spans)).unwrap());
         }
         records
     }
