@@ -231,6 +231,9 @@ fn engine(rules: &mut Rules, config: &Config) {
     rules.time("engine.rebuild_window", engine.rebuild_window, Duration::ZERO, day * 28);
     rules.time("engine.bake", engine.bake, second * 10, day * 28);
     rules.time("engine.lookback", engine.lookback, second * 10, day);
+    let planned = engine.planned_traces;
+    let in_range = planned == 0 || (100..=10_000_000).contains(&planned);
+    rules.check("engine.planned_traces", planned, in_range, "must be 0, or between 100 and 10000000");
 }
 
 fn alerts(rules: &mut Rules, config: &Config) {

@@ -250,6 +250,7 @@ pub(crate) struct EngineSection {
     pub(crate) rebuild_window: Span,
     pub(crate) bake: Span,
     pub(crate) lookback: Span,
+    pub(crate) planned_traces: u64,
 }
 
 impl Default for EngineSection {
@@ -261,6 +262,7 @@ impl Default for EngineSection {
             rebuild_window: Span(config.rebuild_window),
             bake: Span(config.verdict.bake),
             lookback: Span(config.verdict.lookback),
+            planned_traces: config.verdict.planned_traces.unwrap_or(0),
         }
     }
 }
@@ -272,6 +274,7 @@ impl EngineSection {
             EngineConfig { idle: self.trace_idle.0, rebuild_window: self.rebuild_window.0, ..EngineConfig::default() };
         config.verdict.bake = self.bake.0;
         config.verdict.lookback = self.lookback.0;
+        config.verdict.planned_traces = (self.planned_traces > 0).then_some(self.planned_traces);
         config
     }
 }
@@ -489,6 +492,11 @@ pub(super) const KEYS: &[(&str, &str, &str)] = &[
         "engine",
         "lookback",
         "How much of the old version's past a new one is compared with when both do not run side by side.",
+    ),
+    (
+        "engine",
+        "planned_traces",
+        "Traces of each version for which verdicts are sharpest; 0 goes by the old version's traffic before the new one came. Not to be changed while a release is judged.",
     ),
     ("dashboards", "addr", "API and board."),
     (

@@ -114,6 +114,8 @@ fn each_bad_value_is_named() {
         ("[query]\npartitions = 5000", "query.partitions", "at most 1024"),
         ("[engine]\nslo_dir = \"no/such/folder\"", "engine.slo_dir", "folder that exists"),
         ("[engine]\nbake = \"1s\"", "engine.bake", "between 10s and 28d"),
+        ("[engine]\nplanned_traces = 99", "engine.planned_traces", "must be 0, or between 100"),
+        ("[engine]\nplanned_traces = 10000001", "engine.planned_traces", "must be 0, or between 100"),
         ("[dashboards]\naddr = \"[::]:8080\"", "dashboards.addr", "dashboards.allow_remote_without_auth"),
         ("[dashboards]\nallowed_hosts = \"x\"", "dashboards.allowed_hosts", "sequence"),
         ("[log]\nlevel = \"info,=,=\"", "log.level", "must be error"),
@@ -230,4 +232,14 @@ fn defaults_are_those_of_the_parts() {
     assert_eq!(config.query.settings(Path::new("d")).problems(), Vec::<String>::new());
     assert_eq!(config.engine.settings(), daytwo_query::EngineConfig::default());
     assert_eq!(keys::default_of("storage", "dedup_window"), Some(&Value::String("10m".to_owned())));
+}
+
+/// Scenario: no number of planned traces, which is 0, and one.
+/// Guarantees: 0 leaves the plan to the old version's traffic, any other number stands.
+#[test]
+fn a_configured_plan_reaches_the_engine() {
+    let mut config = Config::default();
+    assert_eq!(config.engine.settings().verdict.planned_traces, None);
+    config.engine.planned_traces = 5_000;
+    assert_eq!(config.engine.settings().verdict.planned_traces, Some(5_000));
 }

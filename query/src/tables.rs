@@ -249,6 +249,7 @@ pub fn verdicts_schema() -> SchemaRef {
             may("what_would_change", Utf8),
             must("sql", Utf8),
             must("parity", Utf8),
+            must("planned_traces", Int64),
         ]))
     });
     once(&SCHEMA)

@@ -17,6 +17,7 @@ mod gate;
 mod judge;
 mod node_test;
 mod parity;
+mod plan;
 mod rank_test;
 mod record;
 mod sequential;
@@ -37,6 +38,7 @@ pub(crate) use ebh::{FALSE_DISCOVERIES, Family, hierarchical, ln_threshold};
 pub use exemplars::pick as pick_exemplars;
 pub use judge::judge;
 pub(crate) use judge::judge_services;
+pub use plan::prior_window;
 pub use record::{
     Baseline, Candidate, Class, Exemplar, ExemplarRole, Finding, FindingNode, Parity, ParityState, ParityValue,
     QuantilesMs, Rung, Signal, State, StructureChange, Suspect, Verdict,
@@ -69,8 +71,9 @@ pub struct VerdictConfig {
     pub stratum_min: u64,
     /// A journey with fewer traces in either cohort does not count for the ranking of suspects.
     pub ranked_min: u64,
-    /// Traces per cohort at which the test is tuned to be sharpest. Fixed beforehand: it must not follow the data.
-    pub planned_traces: u64,
+    /// Traces per cohort at which the test is tuned to be sharpest; `None` follows the old version's traffic before the new one came.
+    /// It must not follow the data that are compared.
+    pub planned_traces: Option<u64>,
     /// How long a version is judged.
     pub bake: Duration,
     /// How much of the old version's past is compared with when there is no concurrent traffic.
@@ -90,7 +93,7 @@ impl Default for VerdictConfig {
             traces_min: 10,
             stratum_min: 10,
             ranked_min: 3,
-            planned_traces: 1_000,
+            planned_traces: None,
             bake: Duration::from_secs(3_600),
             lookback: Duration::from_secs(900),
         }

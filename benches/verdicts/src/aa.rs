@@ -90,6 +90,9 @@ fn synthetic(runs: u64, seconds: i64, per_second: i64, canary: bool, config: &Ve
         let mut shop = Shop::new(seed, 0.4);
         let came = if canary { START } else { START + seconds * SECOND / 2 };
         let mut deployment = Deployment::new(CULPRIT, came, config);
+        // What answered before a canary came; before/after has its past in the traces themselves.
+        let past = (1..=3_600 * per_second).map(|number| START - number * SECOND / per_second);
+        deployment.preceded_by(past.filter(|_| canary));
         let (mut failed, mut named) = (false, false);
         for look in 0..seconds / 10 {
             for number in 0..10 * per_second {
@@ -124,6 +127,8 @@ pub(crate) fn report(folder: Option<&Folder>, runs: u64, config: &VerdictConfig)
     out.push_str(
         &synthetic(runs, 3_600, 2, true, config).row("synthetic canary, looked at every 10 s for 60 min", &limit),
     );
+    let busy = synthetic(runs, 3_600, 40, true, config);
+    out.push_str(&busy.row("the same, busy: planned for 32,000 traces a cohort", &limit));
     out.push_str(&synthetic(runs, 900, 4, false, config).row("synthetic before/after, looked at every 10 s", "5 %"));
     if let Some(folder) = folder {
         of_folder(folder, 10, config, &mut out)?;

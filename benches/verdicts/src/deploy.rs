@@ -7,7 +7,7 @@ use std::time::Duration;
 use daytwo_query::UnixNanos;
 use daytwo_query::measure::{TraceRecord, measure_trace};
 use daytwo_query::trace::{SpanResource, TraceSpan, stitch};
-use daytwo_query::verdict::{Class, CohortKey, Cohorts, State, Verdict, VerdictConfig, judge};
+use daytwo_query::verdict::{Class, CohortKey, Cohorts, State, Verdict, VerdictConfig, judge, prior_window};
 
 use crate::dataset::Window;
 
@@ -30,6 +30,7 @@ pub(crate) fn services(records: &[TraceRecord]) -> BTreeSet<Arc<str>> {
 #[derive(Debug)]
 pub(crate) struct Deployment<'a> {
     cohorts: Cohorts,
+    prior_traces: u64,
     config: &'a VerdictConfig,
 }
 
@@ -44,12 +45,23 @@ impl<'a> Deployment<'a> {
             baseline: Some(OLD.into()),
             first_seen: UnixNanos(first_seen),
         };
-        Self { cohorts: Cohorts::new(key, config.lookback, config.bake), config }
+        Self { cohorts: Cohorts::new(key, config.lookback, config.bake), prior_traces: 0, config }
+    }
+
+    /// Traces of the old version that started then. They are counted as the engine counts them, for the plan, and not compared.
+    pub(crate) fn preceded_by(&mut self, starts: impl IntoIterator<Item = i64>) {
+        let (from, to) = prior_window(self.cohorts.key().first_seen, self.config);
+        let counted = starts.into_iter().filter(|start| (from..to).contains(start)).count();
+        self.prior_traces = self.prior_traces.saturating_add(counted as u64);
+        self.cohorts.set_prior_traces(self.prior_traces);
     }
 
     /// Adds a trace through the new version or the old.
     pub(crate) fn add(&mut self, record: &TraceRecord, new: bool) {
         let service = Arc::clone(&self.cohorts.key().service);
+        if !new && record.resources.iter().any(|resource| resource.service == service) {
+            self.preceded_by([record.start.0]);
+        }
         let mut record = record.clone();
         for resource in record.resources.iter_mut().filter(|resource| resource.service == service) {
             let version = if new { NEW } else { OLD }.into();

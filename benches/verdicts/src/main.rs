@@ -60,6 +60,9 @@ enum Command {
         /// Deployments of each size.
         #[arg(long, default_value_t = 100)]
         runs: u64,
+        /// Leave out sizes with more traces a cohort: the largest take most of the time.
+        #[arg(long, default_value_t = u64::MAX)]
+        traces_max: u64,
     },
     /// The mix of requests shifts by ten points, nothing is slower.
     Mix {
@@ -95,7 +98,7 @@ fn main() -> Result<(), Failure> {
             let folder = folder.map(|folder| Folder::open(&folder)).transpose()?;
             aa::report(folder.as_ref(), runs, &rule)?
         }
-        Command::Power { runs } => power::slowdowns(runs, &rule)?,
+        Command::Power { runs, traces_max } => power::slowdowns(runs, traces_max, &rule)?,
         Command::Mix { runs } => power::mix(runs, &rule)?,
         Command::Errors { runs } => power::errors(runs, &rule)?,
     };

@@ -27,8 +27,8 @@ fn variants() -> Vec<(&'static str, VerdictConfig)> {
         ("ranked from 2 traces", VerdictConfig { ranked_min: 2, ..plain() }),
         ("ranked from 5 traces", VerdictConfig { ranked_min: 5, ..plain() }),
         ("ranked from 10 traces", VerdictConfig { ranked_min: 10, ..plain() }),
-        ("planned for 300 traces", VerdictConfig { planned_traces: 300, ..plain() }),
-        ("planned for 3,000 traces", VerdictConfig { planned_traces: 3_000, ..plain() }),
+        ("planned for 300 traces", VerdictConfig { planned_traces: Some(300), ..plain() }),
+        ("planned for 3,000 traces", VerdictConfig { planned_traces: Some(3_000), ..plain() }),
     ]
 }
 

@@ -35,6 +35,11 @@ pub(super) struct Measured {
 }
 
 impl Measured {
+    /// All traces that started from here on were measured: read, or followed from the start on.
+    pub(super) fn whole_from(&self) -> i64 {
+        self.received_from.max(self.started_from).min(self.followed_from)
+    }
+
     pub(super) fn holds(&self, span: &TraceSpan) -> bool {
         let was_read = span.received_ns >= self.received_from && span.start_ns >= self.started_from;
         was_read || span.received_ns >= self.followed_from

@@ -323,11 +323,14 @@ impl State {
             let verdict = Arc::new(verdict::judge(&cohorts, now, rule));
             self.judged.insert(key.clone(), Judged { arrival: arrival.clone(), cohorts: Some(cohorts), verdict });
         }
-        let weights = self.weights_of(&arrival);
+        let (weights, prior) = (self.weights_of(&arrival), self.prior_traces_of(&arrival, now));
         let Some(judged) = self.judged.get_mut(&key) else { return };
         judged.arrival = arrival;
         let Some(cohorts) = &mut judged.cohorts else { return };
         cohorts.set_weights(weights);
+        if let Some(prior) = prior {
+            cohorts.set_prior_traces(prior);
+        }
         let mut verdict = verdict::judge(cohorts, now, rule);
         // Without a version before there is no claim to show.
         if cohorts.key().baseline.is_some() {
@@ -345,6 +348,16 @@ impl State {
         let history = self.versions.history(&arrival.key, &arrival.version);
         let known_by = history.map(|history| history.identity()).unwrap_or_default();
         self.declared.weights_of(service, environment, &arrival.version, &known_by)
+    }
+
+    /// How many traces the version before had before this one came; `None` where those minutes were forgotten since, or a rebuild did not read
+    /// all of them. How much of them it happened to read depends on the files, so a part does not count.
+    fn prior_traces_of(&self, arrival: &Arrival, now: UnixNanos) -> Option<u64> {
+        let window = verdict::prior_window(arrival.first_seen, &self.config.verdict);
+        let read_from = self.measured.map_or(i64::MIN, |measured| measured.whole_from());
+        let kept_from = now.saturating_sub(self.config.retention).0;
+        let history = self.versions.history(&arrival.key, arrival.previous.as_ref()?)?;
+        (window.0 >= read_from.max(kept_from)).then(|| history.between(window))
     }
 
     /// The cohorts of a deployment, filled from the traces still remembered.

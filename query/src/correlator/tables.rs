@@ -158,6 +158,7 @@ fn verdict_columns(rows: &[Arc<Verdict>]) -> Vec<ArrayRef> {
         some_texts(rows, |row| Some(row.what_would_change.clone())),
         texts(rows, |row| row.sql.clone()),
         texts(rows, parity_json),
+        numbers(rows, |row| whole(row.planned_traces)),
     ]);
     columns
 }

@@ -109,6 +109,8 @@ pub struct Cohorts {
     pub(super) tally: Tally,
     /// Shares that were declared for the candidate.
     pub(super) weights: Vec<WeightStep>,
+    /// Traces of the old version in [`super::prior_window`].
+    pub(super) prior_traces: u64,
     overflowed: u64,
 }
 
@@ -125,6 +127,7 @@ impl Cohorts {
             drawn: [0; 2],
             tally: Tally::default(),
             weights: Vec::new(),
+            prior_traces: 0,
             overflowed: 0,
         }
     }
@@ -137,6 +140,11 @@ impl Cohorts {
     /// Takes up which shares of the traffic were declared for the candidate, in the order of time, in the place of what was known.
     pub fn set_weights(&mut self, weights: Vec<WeightStep>) {
         self.weights = weights;
+    }
+
+    /// Takes up how many traces the old version had in [`super::prior_window`], which the test is tuned by.
+    pub fn set_prior_traces(&mut self, traces: u64) {
+        self.prior_traces = traces;
     }
 
     /// Values left out because there were too many journeys and nodes.
@@ -163,6 +171,7 @@ impl Cohorts {
         }
         part.traits = self.traits.clone();
         part.drawn = self.drawn;
+        part.prior_traces = self.prior_traces;
         part.tally = self.tally.until(at.0);
         part.weights = self.weights.iter().filter(|step| step.at <= at).cloned().collect();
         part

@@ -7,7 +7,7 @@ use super::VerdictConfig;
 use super::baseline::Table;
 use super::cohort::{AFTER, ARMS, BEFORE, NodeCell};
 use super::node_test::{self, Journeys, NodeTest, Yardstick, p_of};
-use super::sequential::{holm, ln_e_value, ln_mean, tuning};
+use super::sequential::{Tuning, holm, ln_e_value, ln_mean};
 use super::structure::{self, CallCounts, CallTest};
 use crate::measure::NodeKey;
 
@@ -79,14 +79,13 @@ impl Gate {
         });
         let mut gate =
             Self { service: Arc::clone(service), nodes: tested.collect(), calls: calls(table, service, config) };
-        gate.decide(config);
+        gate.decide(yardstick);
         gate
     }
 
     /// One family: latency of every node, own errors of every operation, calls of every callee.
     #[expect(clippy::cast_precision_loss, reason = "a small count")]
-    fn decide(&mut self, config: &VerdictConfig) {
-        let tuning = tuning(config.planned_traces);
+    fn decide(&mut self, Yardstick { config, tuning, .. }: Yardstick<'_>) {
         let error_p = |node: &GateNode| node.test.errors.map_or(1.0, |errors| p_of(errors.ln_e));
         let call_p = |call: &GateCall| p_of(ln_e_value(call.test.z, call.test.information, tuning));
         let mut hypotheses: Vec<(f64, f64)> =
@@ -127,8 +126,7 @@ impl Gate {
 
     /// Logarithm of the mean of all e-values, weighted as their levels are: evidence that anything of the service is worse.
     #[expect(clippy::cast_precision_loss, reason = "a small count")]
-    pub(super) fn ln_e(&self, config: &VerdictConfig) -> f64 {
-        let tuning = tuning(config.planned_traces);
+    pub(super) fn ln_e(&self, tuning: Tuning) -> f64 {
         let of_calls = CALLS / self.calls.len().max(1) as f64;
         let latency = self.nodes.iter().map(|node| (node.test.ln_e, self.weight(&node.node, LATENCY)));
         let errors =

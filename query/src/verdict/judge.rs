@@ -9,6 +9,7 @@ use super::baseline::{Comparison, Table};
 use super::cohort::{AFTER, ARMS, BEFORE, Cohorts, NodeCell};
 use super::floors::Floors;
 use super::gate::Gate;
+use super::sequential::Tuning;
 use super::split::{self, Split};
 use super::{Class, CohortKey, Rung, State, Suspect, Verdict, VerdictConfig};
 use crate::measure::NodeKey;
@@ -35,6 +36,9 @@ struct Case<'a> {
     comparison: &'a Comparison,
     table: &'a Table,
     floors: &'a Floors,
+    /// Traces of each cohort that the tests are tuned for.
+    planned_traces: u64,
+    tuning: Tuning,
     gate: Gate,
     attribution: Attribution,
     suspects: &'a [Suspect],

@@ -9,7 +9,7 @@ use super::errors::{self, ErrorCounts, ErrorTest};
 use super::floors::Floors;
 use super::rank_test::{self, Stratum};
 use super::record::QuantilesMs;
-use super::sequential::{critical_z, ln_e_value, ln_mean, tuning};
+use super::sequential::{Tuning, critical_z, ln_e_value, ln_mean};
 use super::tail_test::{self, TailTest};
 use crate::measure::LogHistogram;
 
@@ -31,6 +31,8 @@ pub(super) type Journeys = BTreeMap<Arc<str>, [NodeCell; ARMS]>;
 pub(super) struct Yardstick<'a> {
     pub(super) config: &'a VerdictConfig,
     pub(super) floors: &'a Floors,
+    /// For how much information the tests are sharpest.
+    pub(super) tuning: Tuning,
     /// A journey with fewer traces in either cohort is not compared.
     pub(super) stratum_min: u64,
 }
@@ -108,7 +110,7 @@ pub(super) fn test(journeys: &Journeys, entries: Option<&Journeys>, yardstick: Y
     let calls_ratio = entries.map_or(1.0, |entries| calls_ratio(&used, entries));
     let plain = rank_test::statistic(&strata, 0);
     let against = rank_test::statistic(&strata, rank_test::shift_of(calls_ratio));
-    let tuning = tuning(yardstick.config.planned_traces);
+    let tuning = yardstick.tuning;
     let critical = critical_z(plain.information().max(1.0), tuning, INTERVAL_ALPHA / 2.0);
     let (ratio, low, high) = interval(&strata, plain.variance, critical);
     let all = |arm: usize| merged(used.iter().filter_map(|(_, cells)| cells.get(arm)).map(|cell| &cell.ns));

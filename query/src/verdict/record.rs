@@ -394,6 +394,8 @@ pub struct Verdict {
     pub alpha: f64,
     /// A ratio up to this is not material.
     pub material_ratio: f64,
+    /// Traces of each cohort for which the tests are tuned, known before the first trace of the new version.
+    pub planned_traces: u64,
     /// Smallest ratio that these data would have shown, with a chance of 80 %.
     pub mde_ratio: Option<f64>,
     /// Traces still needed of the new version.

@@ -183,6 +183,8 @@ pub(crate) struct Verdict {
     alpha: f64,
     /// A ratio up to this is not material.
     material_ratio: f64,
+    /// Traces of each cohort for which the test is sharpest: by the old version's traffic before the new one came, or as configured.
+    planned_traces: u64,
     /// The smallest ratio that these data would have shown.
     mde_ratio: Option<f64>,
     traces_needed: Option<u64>,
@@ -220,6 +222,7 @@ impl From<&verdict::Verdict> for Verdict {
             candidate: verdict.candidate.into(),
             alpha: verdict.alpha,
             material_ratio: verdict.material_ratio,
+            planned_traces: verdict.planned_traces,
             mde_ratio: verdict.mde_ratio,
             traces_needed: verdict.traces_needed,
             seconds_needed: verdict.seconds_needed,

@@ -117,7 +117,7 @@ export interface Verdict {
   state: State; class: Class | null; headline: string; reason: string; judged_at_unix_nano: string; looks: number;
   baseline: { rung: "A" | "B" | "C" | "D"; version: string | null; meaning: string; from_unix_nano: string; to_unix_nano: string; traces: number };
   candidate: { version: string; from_unix_nano: string; to_unix_nano: string; traces: number };
-  alpha: number; material_ratio: number; mde_ratio: number | null; traces_needed: number | null; seconds_needed: number | null; coverage: number;
+  alpha: number; material_ratio: number; planned_traces: number; mde_ratio: number | null; traces_needed: number | null; seconds_needed: number | null; coverage: number;
   findings: Finding[]; affected: Finding[]; suspects: Suspect[]; structure: Structure[];
   exemplars: Exemplar[]; splits: Split[]; confounders: string[]; parity: Parity[]; what_would_change: string; sql: string;
 }

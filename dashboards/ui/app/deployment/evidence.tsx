@@ -56,6 +56,7 @@ function Comparison({ verdict }: { verdict: Verdict }) {
         <dt>Coverage</dt><dd>{percent(verdict.coverage)} of the new version's traces are of a kind that the old one served too</dd>
         <dt>Judged</dt><dd>{dateTime(nanoToMs(verdict.judged_at_unix_nano))} UTC, look {count(verdict.looks)}</dd>
         <dt>False alarms</dt><dd>at most {percent(verdict.alpha)}, however often one looks: evidence counts from {count(1 / verdict.alpha)} on</dd>
+        <dt>Planned for</dt><dd>{count(verdict.planned_traces)} traces of each version, where the test is sharpest <span class="muted">set by the old version's traffic before this one came, or as configured</span></dd>
         <dt>Material change</dt><dd>{change(verdict.material_ratio - 1)} and more</dd>
         <dt>Smallest change shown</dt><dd>{verdict.mde_ratio === null ? `${UNKNOWN} not known before the first comparison` : `${change(verdict.mde_ratio - 1)} with this many traces; less than that may be there unseen`}</dd>
         <dt>Still needed</dt><dd>{verdict.traces_needed === null ? "no more traces" : `${count(verdict.traces_needed)} traces${verdict.seconds_needed === null ? "" : `, about ${span(verdict.seconds_needed)} at this rate`}`}</dd>

@@ -126,7 +126,7 @@ export function deployment(service, wanted) {
     baseline: nothing ? { rung: "D", version: null, meaning: "nothing to compare with", from_unix_nano: "0", to_unix_nano: "0", traces: 0 }
       : { rung: state === "WARN" || state === "NOISY" ? "C" : "B", version: listed(at).previous_version, meaning: state === "WARN" || state === "NOISY" ? "the old version before the new one came" : "concurrent traffic of the old version", from_unix_nano: nano(NOW - DAY), to_unix_nano: nano(NOW - 7 * MINUTE), traces: 184_220 },
     candidate: { version: wanted, from_unix_nano: nano(NOW - 7 * MINUTE), to_unix_nano: nano(NOW), traces: nothing ? 0 : open ? 412 : 21_870 },
-    alpha: 0.005, material_ratio: 1.05, mde_ratio: nothing ? null : open ? 1.21 : 1.08, traces_needed: open ? 788 : null, seconds_needed: open ? 1080 : null, coverage: nothing ? 0 : 0.97,
+    alpha: 0.005, material_ratio: 1.05, planned_traces: nothing ? 1_000 : 16_000, mde_ratio: nothing ? null : open ? 1.21 : 1.08, traces_needed: open ? 788 : null, seconds_needed: open ? 1080 : null, coverage: nothing ? 0 : 0.97,
     findings: findings.map(mine),
     affected: failed ? ["gateway", "storefront"].map((name) => finding({ node: "total", service: name, operation: null, class: "INHERITED", state: "INHERITED", ratio: 1.8, ratio_low: 1.6, ratio_high: 2, own_share: 0.03, before_ms: { p50: 96, p95: 230, p99: 500 }, after_ms: { p50: 148, p95: 470, p99: 1300 }, why: `total time of ${name} 96.0 ms -> 148 ms (+80 %), inherited from checkout (-2.1 % of its own)` })) : [],
     suspects: culprit ? [{ service: culprit, score_ms: 31.5, share: 0.93, own_ms: 30.1, edge_ms: 1.4, calls_ms: 0 }, { service: "inventory", score_ms: 2.4, share: 0.07, own_ms: 0.2, edge_ms: 0.4, calls_ms: 1.8 }] : [],

@@ -170,7 +170,8 @@ test("the address is the state: filter, sort, range, selection survive a reload"
   assert.ok(server.requests.includes("/api/v1/services"));
 }));
 
-test("evidence can be taken along: Markdown, SQL page", () => visit("/deployments/checkout/v2.15.0?evidence=1", async (page) => {
+test("evidence says for how many traces the test was planned, and can be taken along: Markdown, SQL page", () => visit("/deployments/checkout/v2.15.0?evidence=1", async (page) => {
+  await shown(page.getByText(/^16,000 traces of each version, where the test is sharpest/));
   await page.getByRole("button", { name: "Copy Markdown" }).click();
   await shown(page.getByText("Copied Markdown"));
   const text = await page.evaluate(() => navigator.clipboard.readText());

@@ -28,7 +28,7 @@ const finding = (over: Partial<Finding>): Finding => ({
 });
 const verdict = (over: Partial<Verdict>): Verdict => ({
   state: "FAIL", class: null, headline: "", reason: "", judged_at_unix_nano: "0", looks: 1, baseline: { rung: "B", version: "v1", meaning: "", from_unix_nano: "0", to_unix_nano: "1", traces: 1 },
-  candidate: { version: "v2", from_unix_nano: "0", to_unix_nano: "1", traces: 1 }, alpha: 0.005, material_ratio: 1.05, mde_ratio: null, traces_needed: null, seconds_needed: null, coverage: 1,
+  candidate: { version: "v2", from_unix_nano: "0", to_unix_nano: "1", traces: 1 }, alpha: 0.005, material_ratio: 1.05, planned_traces: 1_000, mde_ratio: null, traces_needed: null, seconds_needed: null, coverage: 1,
   findings: [], affected: [], suspects: [], structure: [], exemplars: [], splits: [], confounders: [], parity: [], what_would_change: "", sql: "", ...over,
 });
 

@@ -2,6 +2,7 @@
 
 mod kept;
 mod oracle;
+mod plan;
 
 use daytwo_storage::testing::{SeededReplay, by_hand};
 use daytwo_storage::{Document, DocumentFolder, Frame, PayloadCompression, PayloadFormat, Store};

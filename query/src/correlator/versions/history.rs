@@ -79,6 +79,11 @@ impl History<'_> {
         self.traffic.instances.len() as u64
     }
 
+    /// Traces of the version in the minutes that begin in a window.
+    pub(in crate::correlator) fn between(&self, (from, to): (i64, i64)) -> u64 {
+        self.traffic.minutes.between(from, to)
+    }
+
     /// The version's share of its service's traces by the minute since `from`, minutes without a trace left out; the newest ones.
     pub(in crate::correlator) fn shares(&self, from: UnixNanos) -> Vec<SharePoint> {
         let mut minutes: BTreeMap<i64, [u64; 2]> = BTreeMap::new();

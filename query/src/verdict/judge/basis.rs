@@ -10,6 +10,7 @@ use super::super::cohort::{AFTER, ARMS, Cohorts};
 use super::super::floors::Floors;
 use super::super::gate::Gate;
 use super::super::node_test::Yardstick;
+use super::super::sequential::{Tuning, tuning};
 use super::super::split::{self, Split};
 use super::super::suspects::Evidences;
 use super::super::{CohortKey, State, Suspect, Verdict, VerdictConfig};
@@ -23,6 +24,8 @@ pub(super) struct Basis<'a> {
     pub(super) comparison: Comparison,
     table: Table,
     floors: Floors,
+    planned_traces: u64,
+    tuning: Tuning,
     services: Vec<OtherService>,
     suspects: Vec<Suspect>,
     splits: Vec<Split>,
@@ -59,7 +62,7 @@ pub(crate) fn judge_services(cohorts: &Cohorts, now: UnixNanos, config: &Verdict
         let (state, reason) = case.decide();
         let share = traces[AFTER] as f64 / all;
         // Cohorts that are not alike are no evidence.
-        let ln_e = if state == State::Skewed { 0.0 } else { case.gate.ln_e(config) };
+        let ln_e = if state == State::Skewed { 0.0 } else { case.gate.ln_e(basis.tuning) };
         Judgement { verdict: case.record(now, state, reason), ln_e, share }
     };
     services.into_iter().map(judged).collect()
@@ -78,17 +81,20 @@ impl<'a> Basis<'a> {
         let comparison = Comparison::choose(cohorts, config);
         let table = tabulate(cohorts, &comparison);
         let floors = Floors::of(&table, config);
-        let yardstick = Yardstick { config, floors: &floors, stratum_min: config.stratum_min };
+        let planned_traces = cohorts.planned_traces(config);
+        let tuning = tuning(planned_traces);
+        let yardstick = Yardstick { config, floors: &floors, tuning, stratum_min: config.stratum_min };
         let services = OtherService::all(&table, yardstick);
         let suspects = Evidences::of(&table, Yardstick { stratum_min: config.ranked_min, ..yardstick }).rank();
         let splits = split::splits(cohorts);
         let baked = now >= cohorts.key.first_seen.saturating_add(config.bake);
-        Self { cohorts, config, comparison, table, floors, services, suspects, splits, baked }
+        Self { cohorts, config, comparison, table, floors, planned_traces, tuning, services, suspects, splits, baked }
     }
 
     pub(super) fn case(&self, service: Arc<str>, traces: [u64; ARMS]) -> Case<'_> {
         let config = self.config;
-        let yardstick = Yardstick { config, floors: &self.floors, stratum_min: config.stratum_min };
+        let tuning = self.tuning;
+        let yardstick = Yardstick { config, floors: &self.floors, tuning, stratum_min: config.stratum_min };
         let gate = Gate::of(&self.table, &service, yardstick);
         let key = CohortKey { service, ..self.cohorts.key.clone() };
         let attribution =
@@ -101,6 +107,8 @@ impl<'a> Basis<'a> {
             comparison: &self.comparison,
             table: &self.table,
             floors: &self.floors,
+            planned_traces: self.planned_traces,
+            tuning,
             gate,
             attribution,
             suspects: &self.suspects,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::super::cohort::{AFTER, BEFORE};
 use super::super::gate::GateNode;
-use super::super::sequential::{ln_e_value, tuning};
+use super::super::sequential::ln_e_value;
 use super::super::{State, rank_test, words};
 use super::{Arms, Case};
 use crate::measure::{FINE, LogHistogram, NodeKey};
@@ -85,7 +85,7 @@ impl Case<'_> {
         let z = statistic.z() / dispersion.max(1.0).sqrt();
         #[expect(clippy::cast_precision_loss, reason = "a small count")]
         let level = (self.gate.family() as f64 / self.config.alpha).ln();
-        ln_e_value(z, statistic.information(), tuning(self.config.planned_traces)) >= level
+        ln_e_value(z, statistic.information(), self.tuning) >= level
     }
 
     /// Mean squared z between neighbouring blocks of the old version's past: 1 when only chance is at work, `None`

@@ -83,7 +83,8 @@ impl Case<'_> {
     /// What is still open on one journey.
     fn open_on(&self, journey: &Arc<str>, cells: &Arms) -> Option<String> {
         let alone = std::iter::once((Arc::clone(journey), cells.clone())).collect();
-        let yardstick = Yardstick { config: self.config, floors: self.floors, stratum_min: self.config.stratum_min };
+        let (config, floors) = (self.config, self.floors);
+        let yardstick = Yardstick { config, floors, tuning: self.tuning, stratum_min: config.stratum_min };
         let test = node_test::test(&alone, None, yardstick);
         let Some(test) = test.filter(|test| test.is_harmless(self.config)) else {
             return Some(format!("not yet shown to be harmless on the journey {journey}"));

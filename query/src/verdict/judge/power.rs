@@ -3,7 +3,7 @@
 use super::super::cohort::{AFTER, BEFORE};
 use super::super::errors::traces_to_bound;
 use super::super::node_test::{INTERVAL_ALPHA, LOCATION_WEIGHT};
-use super::super::sequential::{critical_z, normal_quantile, tuning};
+use super::super::sequential::{critical_z, normal_quantile};
 use super::Case;
 
 /// Chance of detection that the minimum detectable effect stands for.
@@ -14,7 +14,7 @@ impl Case<'_> {
     pub(super) fn mde_ratio(&self) -> Option<f64> {
         let test = &self.gate.service()?.test;
         let level = self.gate.level(self.config) * LOCATION_WEIGHT;
-        let critical = critical_z(test.information.max(1.0), tuning(self.config.planned_traces), level);
+        let critical = critical_z(test.information.max(1.0), self.tuning, level);
         let found = ((critical + normal_quantile(POWER)) * test.ln_error).exp();
         // What is found must be material too, and a true ratio at the limit looks material only half of the time.
         let ratio = found.max((1.0 + self.config.material) * (normal_quantile(POWER) * test.ln_error).exp());
@@ -35,7 +35,7 @@ impl Case<'_> {
             return least.max(self.config.traces_min.saturating_sub(have)).max(1);
         };
         let test = &service.test;
-        let critical = critical_z(test.information.max(1.0), tuning(self.config.planned_traces), INTERVAL_ALPHA / 2.0);
+        let critical = critical_z(test.information.max(1.0), self.tuning, INTERVAL_ALPHA / 2.0);
         let wanted = (1.0 + self.config.margin).ln() / (critical + normal_quantile(POWER));
         let latency = (have as f64 * (test.ln_error / wanted).powi(2)).min(1e9) as u64;
         let smallest = self.gated().iter().map(|(_, cells)| cells[AFTER].traces).min().unwrap_or(have).max(1);

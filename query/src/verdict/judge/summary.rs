@@ -47,6 +47,7 @@ impl Case<'_> {
             },
             alpha: self.config.alpha,
             material_ratio: 1.0 + self.config.material,
+            planned_traces: self.planned_traces,
             mde_ratio: self.mde_ratio(),
             traces_needed,
             seconds_needed: traces_needed.and_then(|traces| self.seconds_needed(traces)),

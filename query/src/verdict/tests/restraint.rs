@@ -97,6 +97,28 @@ fn no_effect_never_fails() {
     assert!(false_alarms.is_empty(), "{} of 1200 looks: {false_alarms:?}", false_alarms.len());
 }
 
+/// Scenario: canaries without any effect of services whose old version had 5,000 and a million traces before, looked at every 10 s for ten minutes.
+/// Guarantees: none of them ever FAILs (the rule allows one in two hundred), and each says what it was planned for.
+#[test]
+fn a_plan_by_prior_traffic_raises_no_alarm() {
+    let config = VerdictConfig::default();
+    for (seed, prior, planned) in [(1, 5_000, 4_000), (2, 1_000_000, 256_000)] {
+        let records = Shop::new(5_000 + seed).records(&NOTHING, 2, 600);
+        let mut cohorts = cohorts_for("payment", &config);
+        cohorts.set_prior_traces(prior);
+        let mut rest = records.iter().peekable();
+        for look in 1..=60 {
+            while let Some(record) = rest.next_if(|record| record.start < now(look * 10)) {
+                cohorts.add(record);
+            }
+            let verdict = judge(&cohorts, now(look * 10), &config);
+            assert_eq!(verdict.planned_traces, planned);
+            let alarms = matches!(verdict.state, State::Fail | State::Warn | State::Inherited);
+            assert!(!alarms, "seed {seed}, look {look}: {}", verdict.headline);
+        }
+    }
+}
+
 /// Scenario: an identical version is ramped from 5 % to 50 % just when load makes everything half as slow again.
 /// Guarantees: the two halves are not held against each other; without blocks of time the new version would look slower.
 #[test]
