@@ -18,6 +18,7 @@ use daytwo_query::EngineConfig;
 use daytwo_query::verdict::VerdictConfig;
 
 use dataset::Folder;
+use through::Released;
 
 /// Why a measurement could not be made.
 pub(crate) type Failure = Box<dyn std::error::Error>;
@@ -38,6 +39,9 @@ enum Command {
         /// Send the cases as OTLP through the collector's decoder and the engine, all services released at once.
         #[arg(long)]
         through_collector: bool,
+        /// With that, release the faulty service and so many seeded innocents only.
+        #[arg(long, requires = "through_collector")]
+        decoys: Option<usize>,
         /// Say what was decided in every case.
         #[arg(long)]
         verbose: bool,
@@ -78,11 +82,12 @@ enum Command {
     },
 }
 
-fn labelled(folder: &Folder, through: bool, verbose: bool) -> Result<String, Failure> {
-    if through {
-        return Ok(rca::report(&through::measure(folder, &EngineConfig::default())?, folder.unusable));
-    }
+fn labelled(folder: &Folder, through: Option<Released>, verbose: bool) -> Result<String, Failure> {
     let mut said = String::new();
+    if let Some(released) = through {
+        let scores = through::measure(folder, released, &EngineConfig::default(), &mut said)?;
+        return Ok(if verbose { said } else { String::new() } + &rca::report(&scores, folder.unusable));
+    }
     let scores = rca::measure(folder, &VerdictConfig::default(), verbose.then_some(&mut said), true)?;
     Ok(said + &rca::report(&scores, folder.unusable))
 }
@@ -90,8 +95,9 @@ fn labelled(folder: &Folder, through: bool, verbose: bool) -> Result<String, Fai
 fn main() -> Result<(), Failure> {
     let rule = VerdictConfig::default();
     let text = match Arguments::parse().command {
-        Command::Rca { folder, through_collector, verbose } => {
-            labelled(&Folder::open(&folder)?, through_collector, verbose)?
+        Command::Rca { folder, through_collector, decoys, verbose } => {
+            let released = decoys.map_or(Released::All, Released::WithDecoys);
+            labelled(&Folder::open(&folder)?, through_collector.then_some(released), verbose)?
         }
         Command::Sensitivity { folder } => sensitivity::report(&Folder::open(&folder)?)?,
         Command::Aa { folder, runs } => {

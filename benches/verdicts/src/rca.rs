@@ -125,14 +125,21 @@ fn seconds_to_name(case: &Case, culprit: &str, records: &[TraceRecord], config: 
     None
 }
 
-fn say(case: &Case, verdicts: &BTreeMap<Arc<str>, Verdict>, out: &mut String) -> std::fmt::Result {
+/// What was decided in a case: the culprit's verdict, and those that name their service.
+pub(crate) fn say(case: &Case, verdicts: &BTreeMap<Arc<str>, Verdict>, out: &mut String) -> std::fmt::Result {
     let culprit = case.culprit.as_deref().unwrap_or("nothing");
     writeln!(out, "{} {culprit} {}: rank {:?}", case.set, case.fault, rank_of(case, verdicts).map(|rank| rank + 1))?;
     for (service, verdict) in verdicts {
         if **service == *culprit || names_it(verdict) {
             let (old, new) = (verdict.baseline.traces, verdict.candidate.traces);
             writeln!(out, "  {} {old}/{new} {service}: {}", verdict.state.name(), verdict.reason)?;
+            let suspects = verdict.suspects.iter().take(3);
+            let named = suspects.map(|suspect| format!("{} {:.1} ms", suspect.service, suspect.score_ms));
+            writeln!(out, "    suspects: {}", named.collect::<Vec<_>>().join(", "))?;
         }
+    }
+    if case.culprit.as_deref().is_some_and(|culprit| !verdicts.contains_key(culprit)) {
+        writeln!(out, "  no verdict on {culprit}, one on each of {} other services", verdicts.len())?;
     }
     Ok(())
 }

@@ -4,7 +4,7 @@
 //! is harder than one at a time, and it is what an engine sees that has to find its deployments itself. Traces come in as they
 //! ended; the clock is turned by hand and the engine looks every ten seconds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,13 +18,23 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Valu
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message;
+use rand::{SeedableRng, rngs::StdRng, seq::IndexedRandom};
 
 use crate::Failure;
 use crate::dataset::{Case, Folder, Traces, within};
 use crate::deploy::{NEW, OLD};
-use crate::rca::Score;
+use crate::rca::{self, Score};
 
 const SECOND: i64 = 1_000_000_000;
+
+/// Which services are released at the fault's instant.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Released {
+    /// All of them, as by a release train.
+    All,
+    /// The faulty one, and so many seeded innocents.
+    WithDecoys(usize),
+}
 
 fn attribute(key: &str, value: &str) -> KeyValue {
     let value = Some(AnyValue { value: Some(Value::StringValue(value.to_owned())) });
@@ -44,12 +54,29 @@ fn span(span: &TraceSpan) -> Span {
     }
 }
 
+/// Services that have spans in these traces.
+fn services(traces: &[(i64, Vec<TraceSpan>)]) -> BTreeSet<Arc<str>> {
+    traces.iter().flat_map(|(_, spans)| spans).map(|span| Arc::clone(&span.resource.service)).collect()
+}
+
+/// The services that get a new version, drawn by the case's instant from those with traffic on both sides of it.
+fn released_of(traces: &Traces, case: &Case, released: Released) -> BTreeSet<Arc<str>> {
+    let (before, after) = (services(within(traces, case.before)), services(within(traces, case.after)));
+    let Released::WithDecoys(decoys) = released else { return after };
+    let is_culprit = |service: &Arc<str>| Some(&**service) == case.culprit.as_deref();
+    let innocents: Vec<&Arc<str>> = before.intersection(&after).filter(|service| !is_culprit(service)).collect();
+    let mut random = StdRng::seed_from_u64(case.after.0.unsigned_abs());
+    let drawn = innocents.sample(&mut random, decoys).map(|service| Arc::clone(service));
+    drawn.chain(after.iter().filter(|service| is_culprit(service)).map(Arc::clone)).collect()
+}
+
 /// The body of an export request with the spans of these traces, by service.
-fn body(traces: &[&(i64, Vec<TraceSpan>)], released: i64) -> Vec<u8> {
+fn body(traces: &[&(i64, Vec<TraceSpan>)], at: i64, released: &BTreeSet<Arc<str>>) -> Vec<u8> {
     let mut by_process: BTreeMap<(Arc<str>, &str), Vec<Span>> = BTreeMap::new();
     for (start, spans) in traces {
-        let version = if *start < released { OLD } else { NEW };
         for one in spans {
+            let new = *start >= at && released.contains(&one.resource.service);
+            let version = if new { NEW } else { OLD };
             by_process.entry((Arc::clone(&one.resource.service), version)).or_default().push(span(one));
         }
     }
@@ -65,7 +92,12 @@ fn body(traces: &[&(i64, Vec<TraceSpan>)], released: i64) -> Vec<u8> {
 }
 
 /// Verdicts of the engine at the end of the case; windows that lie apart are brought together, so that the clock need not run for hours.
-fn judged(traces: &Traces, case: &Case, config: &EngineConfig) -> Result<BTreeMap<Arc<str>, Verdict>, Failure> {
+fn judged(
+    traces: &Traces,
+    case: &Case,
+    released: &BTreeSet<Arc<str>>,
+    config: &EngineConfig,
+) -> Result<BTreeMap<Arc<str>, Verdict>, Failure> {
     let apart = case.after.0.saturating_sub(case.before.1);
     let moved: Vec<(i64, Vec<TraceSpan>)> =
         within(traces, case.before).iter().map(|(start, spans)| later(*start, spans, apart)).collect();
@@ -85,7 +117,9 @@ fn judged(traces: &Traces, case: &Case, config: &EngineConfig) -> Result<BTreeMa
         clock.advance(Duration::from_secs(1));
         now = now.saturating_add(SECOND);
         if !ready.is_empty() {
-            engine.observe(&decode::protobuf(&body(&ready, case.after.0), UnixNanos(now), &Limits::default())?.batch);
+            engine.observe(
+                &decode::protobuf(&body(&ready, case.after.0, released), UnixNanos(now), &Limits::default())?.batch,
+            );
         }
         engine.tick();
     }
@@ -99,12 +133,19 @@ fn later(start: i64, spans: &[TraceSpan], by: i64) -> (i64, Vec<TraceSpan>) {
 }
 
 /// Scores by set and class.
-pub(crate) fn measure(folder: &Folder, config: &EngineConfig) -> Result<BTreeMap<String, Score>, Failure> {
+pub(crate) fn measure(
+    folder: &Folder,
+    released: Released,
+    config: &EngineConfig,
+    said: &mut String,
+) -> Result<BTreeMap<String, Score>, Failure> {
     let mut scores: BTreeMap<String, Score> = BTreeMap::new();
     for set in folder.sets() {
         let traces = folder.traces(set)?;
         for case in folder.cases.iter().filter(|case| case.set == set) {
-            let verdicts = judged(&traces, case, config)?;
+            let released = released_of(&traces, case, released);
+            let verdicts = judged(&traces, case, &released, config)?;
+            rca::say(case, &verdicts, said)?;
             scores.entry(format!("{set} {}", case.class)).or_default().add(case, &verdicts);
         }
     }
