@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use daytwo_collector::decode;
-use daytwo_query::measure::{CellEntry, CellFilter, CellKey, SliCells, cell_entries, measure_trace};
+use daytwo_query::measure::{CellEntry, CellFilter, CellKey, SliCells, TraceRecord, cell_entries, measure_trace};
 use daytwo_query::trace::{ResourceCache, TraceSpan, Weight, extract_spans, stitch};
 use daytwo_query::{Clock, Correlator, EngineConfig, EngineTables, QueryConfig, QueryEngine, TimeWindow, UnixNanos};
 use daytwo_storage::{SpanBatch, Store, TraceId};
@@ -91,11 +91,14 @@ fn fold(out: &mut impl Write) -> Result<(), Failed> {
     }
     spans.sort_by_key(|span| span.trace_id);
     let traces = spans.chunk_by(|left, right| left.trace_id == right.trace_id);
-    let mut entries: Vec<CellEntry> = Vec::new();
+    let mut measured: Vec<(TraceRecord, Vec<CellEntry>)> = Vec::new();
     for trace in traces {
         let trace = stitch(trace.to_vec());
-        entries.extend(measure_trace(&trace).iter().flat_map(|record| cell_entries(&trace, record)));
+        let Some(record) = measure_trace(&trace) else { continue };
+        let entries = cell_entries(&trace, &record).collect();
+        measured.push((record, entries));
     }
+    let entries: Vec<&CellEntry> = measured.iter().flat_map(|(_, entries)| entries).collect();
     let count = entries.len() as u64;
     let mut cells = SliCells::new(20_000, usize::MAX);
     let before = cpu::of_thread();
@@ -103,7 +106,7 @@ fn fold(out: &mut impl Write) -> Result<(), Failed> {
     for round in 0..10 {
         for entry in &entries {
             let at = UnixNanos(entry.at.0.saturating_add(round * 20_000_000_000));
-            cells.add(&CellEntry { at, ..entry.clone() });
+            cells.add(&CellEntry { at, ..(*entry).clone() });
         }
     }
     let cost = cpu::of_thread().saturating_sub(before);

@@ -162,7 +162,7 @@ fn raw_start(columns: &Columns, row: usize) -> Option<u64> {
 }
 
 /// The entries of the map: key, text and letter.
-fn entries<'a>(columns: &'a Columns, row: usize) -> impl Iterator<Item = (&'a str, Option<&'a str>, char)> {
+fn entries(columns: &Columns, row: usize) -> impl Iterator<Item = (&str, Option<&str>, char)> {
     let letters = columns.text(row, col::ATTRIBUTE_TYPES).unwrap_or_default();
     let letters = letters.chars().chain(std::iter::repeat('s'));
     columns.attributes(row).zip(letters).map(|((key, text), letter)| (key, text, letter))
