@@ -18,7 +18,7 @@ use daytwo_query::EngineConfig;
 use daytwo_query::verdict::VerdictConfig;
 
 use dataset::Folder;
-use through::Released;
+use through::{Release, Released};
 
 /// Why a measurement could not be made.
 pub(crate) type Failure = Box<dyn std::error::Error>;
@@ -42,6 +42,9 @@ enum Command {
         /// With that, release the faulty service and so many seeded innocents only.
         #[arg(long, requires = "through_collector")]
         decoys: Option<usize>,
+        /// With that, declare the released versions, as a delivery pipeline does by `POST /api/v1/deployments`.
+        #[arg(long, requires = "through_collector")]
+        declared: bool,
         /// Say what was decided in every case.
         #[arg(long)]
         verbose: bool,
@@ -82,10 +85,10 @@ enum Command {
     },
 }
 
-fn labelled(folder: &Folder, through: Option<Released>, verbose: bool) -> Result<String, Failure> {
+fn labelled(folder: &Folder, through: Option<Release>, verbose: bool) -> Result<String, Failure> {
     let mut said = String::new();
-    if let Some(released) = through {
-        let scores = through::measure(folder, released, &EngineConfig::default(), &mut said)?;
+    if let Some(release) = through {
+        let scores = through::measure(folder, release, &EngineConfig::default(), &mut said)?;
         return Ok(if verbose { said } else { String::new() } + &rca::report(&scores, folder.unusable));
     }
     let scores = rca::measure(folder, &VerdictConfig::default(), verbose.then_some(&mut said), true)?;
@@ -95,9 +98,10 @@ fn labelled(folder: &Folder, through: Option<Released>, verbose: bool) -> Result
 fn main() -> Result<(), Failure> {
     let rule = VerdictConfig::default();
     let text = match Arguments::parse().command {
-        Command::Rca { folder, through_collector, decoys, verbose } => {
+        Command::Rca { folder, through_collector, decoys, declared, verbose } => {
             let released = decoys.map_or(Released::All, Released::WithDecoys);
-            labelled(&Folder::open(&folder)?, through_collector.then_some(released), verbose)?
+            let release = through_collector.then_some(Release { released, declared });
+            labelled(&Folder::open(&folder)?, release, verbose)?
         }
         Command::Sensitivity { folder } => sensitivity::report(&Folder::open(&folder)?)?,
         Command::Aa { folder, runs } => {

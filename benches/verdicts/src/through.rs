@@ -11,7 +11,7 @@ use std::time::Duration;
 use daytwo_collector::decode::{self, Limits};
 use daytwo_query::trace::TraceSpan;
 use daytwo_query::verdict::Verdict;
-use daytwo_query::{Correlator, EngineConfig, UnixNanos};
+use daytwo_query::{Correlator, Declaration, DeclaredKind, EngineConfig, UnixNanos, VersionNames};
 use daytwo_storage::clock::ManualClock;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
@@ -34,6 +34,32 @@ pub(crate) enum Released {
     All,
     /// The faulty one, and so many seeded innocents.
     WithDecoys(usize),
+}
+
+/// What is released, and how the engine hears of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Release {
+    /// Which services.
+    pub(crate) released: Released,
+    /// Whether their new versions are declared at that instant; otherwise only spans tell.
+    pub(crate) declared: bool,
+}
+
+/// Says that a service's new version was deployed.
+fn declare(engine: &Correlator, service: &str, at: i64) -> Result<(), Failure> {
+    engine.declare(Declaration {
+        id: service.to_owned(),
+        service: service.to_owned(),
+        environment: String::new(),
+        names: VersionNames { version: Some(NEW.to_owned()), ..VersionNames::default() },
+        at: UnixNanos(at),
+        kind: DeclaredKind::Deployed,
+        actor: None,
+        url: None,
+        weight: None,
+        earlier: Vec::new(),
+    })?;
+    Ok(())
 }
 
 fn attribute(key: &str, value: &str) -> KeyValue {
@@ -96,6 +122,7 @@ fn judged(
     traces: &Traces,
     case: &Case,
     released: &BTreeSet<Arc<str>>,
+    declared: bool,
     config: &EngineConfig,
 ) -> Result<BTreeMap<Arc<str>, Verdict>, Failure> {
     let apart = case.after.0.saturating_sub(case.before.1);
@@ -107,6 +134,9 @@ fn judged(
     let start = case.before.0.saturating_add(apart);
     let clock = Arc::new(ManualClock::at(UnixNanos(start)));
     let engine = Correlator::new(config.clone(), Arc::<ManualClock>::clone(&clock));
+    if declared {
+        released.iter().try_for_each(|service| declare(&engine, service, case.after.0))?;
+    }
     let mut rest = all.into_iter().peekable();
     let mut now = start;
     while now < case.after.1.saturating_add(20 * SECOND) {
@@ -135,7 +165,7 @@ fn later(start: i64, spans: &[TraceSpan], by: i64) -> (i64, Vec<TraceSpan>) {
 /// Scores by set and class.
 pub(crate) fn measure(
     folder: &Folder,
-    released: Released,
+    release: Release,
     config: &EngineConfig,
     said: &mut String,
 ) -> Result<BTreeMap<String, Score>, Failure> {
@@ -143,8 +173,8 @@ pub(crate) fn measure(
     for set in folder.sets() {
         let traces = folder.traces(set)?;
         for case in folder.cases.iter().filter(|case| case.set == set) {
-            let released = released_of(&traces, case, released);
-            let verdicts = judged(&traces, case, &released, config)?;
+            let released = released_of(&traces, case, release.released);
+            let verdicts = judged(&traces, case, &released, release.declared, config)?;
             rca::say(case, &verdicts, said)?;
             scores.entry(format!("{set} {}", case.class)).or_default().add(case, &verdicts);
         }
