@@ -4,6 +4,7 @@
 
 pub(crate) mod alerts;
 mod keys;
+mod meanings;
 mod memory;
 mod rules;
 mod sections;

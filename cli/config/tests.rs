@@ -3,7 +3,7 @@ use std::path::Path;
 use tempfile::NamedTempFile;
 use toml::Value;
 
-use super::sections::KEYS;
+use super::meanings::KEYS;
 use super::*;
 
 /// The configuration from a file with this text.

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use toml::{Table, Value};
 
 use super::Config;
-use super::sections::KEYS;
+use super::meanings::KEYS;
 
 const HEAD: &str = "\
 # Configuration of daytwo: every key with its default. Give it with --config FILE; without a file these defaults hold.
