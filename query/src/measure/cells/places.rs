@@ -32,8 +32,13 @@ impl SliCells {
             return key;
         }
         self.overflowed = self.overflowed.saturating_add(1);
-        let other = entry.key.in_other_operation();
-        if self.has_room_for(&other, 3) { other } else { entry.key.in_other_service() }
+        self.collecting(&entry.key)
+    }
+
+    /// The key that collects what there is no room for.
+    pub(super) fn collecting(&self, key: &CellKey) -> CellKey {
+        let other = key.in_other_operation();
+        if self.has_room_for(&other, 3) { other } else { key.in_other_service() }
     }
 
     /// The key of an operation, with its journey if there is a name and room for it; `None` when there is no room for the operation.

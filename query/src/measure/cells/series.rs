@@ -99,16 +99,16 @@ impl Series {
         first(&self.coarse).into_iter().chain(first(&self.fine)).min()
     }
 
-    /// Spans of the cells that start in a stretch of time.
-    pub(super) fn calls_in(&self, stretch: &Range<i64>) -> u64 {
-        let cells = self.coarse.range(stretch.clone()).chain(self.fine.range(stretch.clone()));
-        cells.map(|(_, cell)| cell.calls).sum()
+    /// Starts of the cells in a stretch of time, and how many spans each has.
+    pub(super) fn calls_in(&self, stretch: Range<i64>) -> impl Iterator<Item = (i64, u64)> {
+        let cells = self.coarse.range(stretch.clone()).chain(self.fine.range(stretch));
+        cells.map(|(start, cell)| (*start, cell.calls))
     }
 
-    /// Drops the cells that start in a stretch of time.
-    pub(super) fn drop_in(&mut self, stretch: &Range<i64>) {
+    /// Drops the cells that start in a stretch of time and when it is said.
+    pub(super) fn drop_in(&mut self, stretch: &Range<i64>, gone: impl Fn(i64) -> bool) {
         for cells in [&mut self.coarse, &mut self.fine] {
-            let dropped = cells.extract_if(stretch.clone(), |_, _| true).map(|(_, cell)| bytes_of(&cell));
+            let dropped = cells.extract_if(stretch.clone(), |start, _| gone(*start)).map(|(_, cell)| bytes_of(&cell));
             self.bytes = self.bytes.saturating_sub(dropped.sum());
         }
     }

@@ -1,3 +1,5 @@
+mod overflow;
+
 use std::ops::Range;
 
 use daytwo_storage::TraceId;
