@@ -3,6 +3,7 @@
 //! [`arrivals`] reads from it which of them count as deployments, [`history`] how they came and what happened to them since.
 
 mod arrivals;
+mod earliest;
 mod history;
 mod minutes;
 #[cfg(test)]
@@ -17,6 +18,7 @@ use daytwo_storage::UnixNanos;
 use crate::deployment::{DeclaredSet, DeploymentKind};
 use crate::measure::{TraceRecord, slot_start};
 use crate::trace::{SpanResource, identity};
+use earliest::Earliest;
 pub(super) use history::History;
 use minutes::Minutes;
 
@@ -54,7 +56,7 @@ impl Seen {
 
 #[derive(Debug, Default)]
 struct VersionTraffic {
-    first: Option<UnixNanos>,
+    starts: Earliest,
     last: Option<UnixNanos>,
     minutes: Minutes,
     instances: BTreeMap<Arc<str>, Seen>,
@@ -70,11 +72,17 @@ impl VersionTraffic {
         let minute = slot_start(at, MINUTE);
         if !add {
             self.minutes.remove(minute);
+            self.starts.remove(believed);
         } else {
             self.minutes.add(minute);
-            self.first = Some(self.first.map_or(believed, |first| first.min(believed)));
+            self.starts.add(believed);
             self.last = Some(self.last.map_or(at, |last| last.max(at)));
         }
+    }
+
+    /// When the first of its traces began.
+    fn first(&self) -> Option<UnixNanos> {
+        self.starts.get()
     }
 
     fn take_process(&mut self, process: &SpanResource, at: UnixNanos) {

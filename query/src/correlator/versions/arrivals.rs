@@ -25,7 +25,7 @@ pub(super) fn of_version(
     traffic: &VersionTraffic,
     versions: &Traffic,
 ) -> Vec<Arrival> {
-    let (Some(first), Some(last)) = (traffic.first, traffic.last) else { return Vec::new() };
+    let (Some(first), Some(last)) = (traffic.first(), traffic.last) else { return Vec::new() };
     let previous = previous_of(version, first, versions);
     let kind = if previous.is_some() { DeploymentKind::Release } else { DeploymentKind::First };
     let share = latest_share(version, versions);
@@ -48,7 +48,7 @@ pub(super) fn of_version(
 
 /// The latest absence of a version in which another had its place: its last minute before, and the return.
 fn last_absence(version: &Arc<str>, traffic: &VersionTraffic, versions: &Traffic) -> Option<(i64, UnixNanos)> {
-    let first = traffic.first.map_or(i64::MIN, |first| slot_start(first, MINUTE));
+    let first = traffic.first().map_or(i64::MIN, |first| slot_start(first, MINUTE));
     // Nobody can have taken the place of the only one.
     let mut gaps = traffic.minutes.gaps_since(first).take_while(|_| versions.len() > 1);
     let (gone, back) = gaps.find(|(gone, back)| was_replaced(version, versions, *gone, *back))?;
@@ -89,7 +89,7 @@ pub(super) fn busiest(version: &Arc<str>, versions: &Traffic, from: i64, to: i64
 /// The version with most traffic in the hour before, else the one seen last before.
 fn previous_of(version: &Arc<str>, first: UnixNanos, versions: &Traffic) -> Option<Arc<str>> {
     let hour_before = first.saturating_sub(Duration::from_secs(3_600)).0;
-    let earlier = versions.iter().filter(|(other, traffic)| *other != version && traffic.first < Some(first));
+    let earlier = versions.iter().filter(|(other, traffic)| *other != version && traffic.first() < Some(first));
     let counted = earlier.map(|(other, traffic)| {
         let last = traffic.minutes.last_before(first.0);
         (traffic.minutes.between(hour_before, first.0), last, other)

@@ -261,7 +261,7 @@ impl History<'_> {
         let (others, other) =
             (total(self.versions, after, i64::MAX), busiest(self.version, self.versions, after, i64::MAX)?);
         let minutes = self.versions.get(&other).map_or(0, |traffic| traffic.minutes.since(after).count());
-        let older = self.versions.get(&other).and_then(|traffic| traffic.first) < self.traffic.first;
+        let older = self.versions.get(&other).and_then(VersionTraffic::first) < self.traffic.first();
         (others >= OTHERS_MIN && minutes >= 2).then(|| Note {
             kind: if older { NoteKind::Withdrawn } else { NoteKind::Replaced },
             at_unix_nano: last.0,

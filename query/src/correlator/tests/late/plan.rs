@@ -183,3 +183,30 @@ fn traces_are_all_there_from_the_read_or_the_start_on() {
     assert_eq!(reach(now - 3 * HOUR, now - 24 * HOUR), now - 3 * HOUR);
     assert_eq!(reach(now + HOUR / 2, now - 24 * HOUR), now);
 }
+
+/// Scenario: 2,100 traces of p1 and a release; the first trace of p2 is a call whose answer, by a clock that is eight minutes behind, comes half a
+/// minute before the call itself. Then a restart that reads everything again.
+/// Guarantees: p2 was first seen when the call began, so that both engines are planned by the same minutes, and say the same of it.
+#[tokio::test]
+async fn a_first_span_whose_clock_is_behind_moves_no_plan() {
+    let mut random = StdRng::seed_from_u64(5);
+    let mut traces = a_release_after(2_100, &mut random);
+    let first = traces.iter().position(|span| span.version == "p2").unwrap();
+    let gone = traces.remove(first);
+    let at = gone.start;
+    let mut call = call(90_001, "p2", at, 20 * MS);
+    let answer = Sent { start: at - 8 * MINUTE, ..call.pop().unwrap() };
+    let mut bench = Bench::new(minute_config()).await;
+    let (before, after): (Vec<Sent>, Vec<Sent>) = traces.into_iter().partition(|span| span.start < at);
+    bench.deliver(&before, |_| 0, async |_| ()).await;
+    bench.pass((at - bench.clock.now().0).max(0));
+    bench.send(&[answer]).await;
+    bench.pass(30 * SECOND);
+    bench.send(&call).await;
+    bench.deliver(&after, |_| 0, async |_| ()).await;
+    let decided = bench.verdicts_at(MINUTE_0 + 30 * MINUTE);
+    assert_eq!((bench.planned(), decided.num_rows()), (2_000, 2));
+    bench.store.flush().await.unwrap();
+    bench.restart(true);
+    assert_eq!(bench.engine.table(EngineTable::Verdicts).unwrap(), decided);
+}
