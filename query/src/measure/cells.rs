@@ -53,7 +53,7 @@ pub struct SliCells {
     kin: Kin,
     series_max: usize,
     bytes_max: usize,
-    /// What all series take.
+    /// What all series take, names of journeys left out.
     bytes: usize,
     /// No fresh cell starts before this.
     oldest_fine: i64,
@@ -149,7 +149,7 @@ impl SliCells {
     }
 
     fn shed(&mut self) {
-        while self.bytes > self.bytes_max {
+        while self.bytes() > self.bytes_max {
             let Some(first) = self.series.values().filter_map(Series::oldest).min() else { return };
             let cut = first.saturating_add(slot_width(COARSE));
             let dropped: u64 = self.series.values_mut().map(|series| series.drop_before(cut)).sum();
@@ -203,7 +203,7 @@ impl SliCells {
 
     /// Bytes that cells take.
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes.saturating_add(self.journeys.bytes())
     }
 
     /// How many cells there are.

@@ -23,6 +23,8 @@ pub(super) fn needs_none(journey: &str) -> bool {
 #[derive(Debug, Default)]
 pub(super) struct Journeys {
     series_of: HashMap<Arc<str>, BTreeMap<Arc<str>, usize>>,
+    /// Of the names, each once: all series of a journey have its text from here.
+    bytes: usize,
     /// Held for another count of the same spans, which these cells are to be put together with.
     reserved: Vec<CellKey>,
     overflowed: u64,
@@ -50,6 +52,9 @@ impl Journeys {
         if !needs_none(&key.journey) {
             let names = self.series_of.entry(Arc::clone(&key.environment)).or_default();
             let series = names.entry(Arc::clone(&key.journey)).or_default();
+            if *series == 0 {
+                self.bytes = self.bytes.saturating_add(key.journey.len());
+            }
             *series = series.saturating_add(1);
         }
     }
@@ -61,11 +66,17 @@ impl Journeys {
             *series = series.saturating_sub(1);
             if *series == 0 {
                 names.remove(&key.journey);
+                self.bytes = self.bytes.saturating_sub(key.journey.len());
             }
         }
         if names.is_empty() {
             self.series_of.remove(&key.environment);
         }
+    }
+
+    /// Bytes of the names.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Holds the names of the journeys of these keys until [`Journeys::free_reserved`].

@@ -68,7 +68,9 @@ fn walked(cells: &SliCells) -> usize {
         let all = series.fine().values().chain(series.coarse().values());
         all.map(series::bytes_of).sum::<usize>() + key.bytes() + size_of::<Series>()
     };
-    cells.series.iter().map(of).sum()
+    let names: BTreeSet<_> = cells.series.keys().map(|key| (&key.environment, &key.journey)).collect();
+    let named = names.iter().filter(|(_, journey)| !journeys::needs_none(journey)).map(|(_, journey)| journey.len());
+    cells.series.iter().map(of).sum::<usize>() + named.sum::<usize>()
 }
 
 /// Starts of all cells, with their widths.

@@ -36,9 +36,10 @@ pub struct CellKey {
 }
 
 impl CellKey {
-    /// Bytes held, roughly, itself and among those of its operation; its texts may be shared with others.
+    /// Bytes held, roughly, itself and among those of its operation; its texts may be shared with others. The journey's is: it is counted with
+    /// the names.
     pub(super) fn bytes(&self) -> usize {
-        let texts = [&self.environment, &self.service, &self.version, &self.operation, &self.peer, &self.journey];
+        let texts = [&self.environment, &self.service, &self.version, &self.operation, &self.peer];
         2 * size_of::<Self>() + texts.iter().map(|text| text.len()).sum::<usize>()
     }
 }

@@ -87,3 +87,23 @@ fn an_engine_with_names_enough_counts_nothing_twice() {
         assert_eq!(calls_in_all(&again), early);
     }
 }
+
+/// Scenario: an hour of calls; then in one minute 64 journeys with names of 128 KiB, as clients may send them, each through 40 operations.
+/// Guarantees: a name takes its room once, and not once for each operation, so that nobody's history goes for it.
+#[test]
+fn long_names_of_journeys_push_nobody_out() {
+    let mut cells = SliCells::new(20_000, 64 << 20);
+    (0..360).for_each(|number| cells.add(&call(1, number * 10, 1_000 + number)));
+    let history = starts(&cells);
+    for journey in 0..64 {
+        let name = format!("{journey}:{}", "x".repeat(128 << 10));
+        for operation in 0..40 {
+            cells.add(&call_in(&name, operation, 3_600, 1_000));
+        }
+    }
+    cells.maintain(UnixNanos(START + 3_660 * SECOND), DAY);
+    assert!(history.iter().all(|start| starts(&cells).contains(start)));
+    assert_eq!((cells.bytes(), cells.dropped()), (walked(&cells), 0));
+    let named = cells.series.keys().filter(|key| !key.journey.is_empty());
+    assert_eq!(named.map(|key| key.journey.as_ptr()).collect::<BTreeSet<_>>().len(), 64);
+}
