@@ -15,6 +15,10 @@ use crate::hash::{HashMap, HashSet};
 
 /// More texts than this and the cache starts afresh; it only saves memory.
 const CACHED_MAX: usize = 65_536;
+/// And at most so many bytes of texts.
+const CACHED_BYTES_MAX: usize = 16 << 20;
+/// A longer name is measured under its first so many bytes: what the engine holds is limited in number, and so in bytes.
+const NAME_BYTES_MAX: usize = 1024;
 
 /// Resource attributes that may explain a difference between two versions.
 const TRAITS: [&str; 18] = [
@@ -42,6 +46,8 @@ const TRAITS: [&str; 18] = [
 #[derive(Debug, Default)]
 pub struct ResourceCache {
     texts: HashSet<Arc<str>>,
+    /// Bytes of the texts.
+    bytes: usize,
     resources: HashMap<[Option<Arc<str>>; 5], Arc<SpanResource>>,
     /// Evaluations of feature flags that were too long or too many to be kept.
     flags_left_out: u64,
@@ -53,25 +59,38 @@ impl ResourceCache {
         self.flags_left_out
     }
 
+    /// A name: of a service, an operation, a version or the like.
     pub(super) fn text(&mut self, text: &str) -> Arc<str> {
+        self.whole(text.get(..text.floor_char_boundary(NAME_BYTES_MAX)).unwrap_or(text))
+    }
+
+    fn whole(&mut self, text: &str) -> Arc<str> {
         if let Some(known) = self.texts.get(text) {
             return Arc::clone(known);
         }
-        if self.texts.len() >= CACHED_MAX {
-            self.texts.clear();
+        if self.texts.len() >= CACHED_MAX || self.bytes.saturating_add(text.len()) > CACHED_BYTES_MAX {
+            self.begin_afresh();
         }
         let text: Arc<str> = text.into();
+        self.bytes = self.bytes.saturating_add(text.len());
         self.texts.insert(Arc::clone(&text));
         text
     }
 
+    /// Lets go of the texts, and of the processes, which hold them too.
+    fn begin_afresh(&mut self) {
+        self.texts.clear();
+        self.resources.clear();
+        self.bytes = 0;
+    }
+
     fn resource(&mut self, parts: [Option<&str>; 5]) -> Arc<SpanResource> {
-        let key = parts.map(|part| part.map(|text| self.text(text)));
+        let key = parts.map(|part| part.map(|text| self.whole(text)));
         if let Some(known) = self.resources.get(&key) {
             return Arc::clone(known);
         }
         if self.resources.len() >= CACHED_MAX {
-            self.resources.clear();
+            self.begin_afresh();
         }
         let [service, version, environment, instance, attributes] = parts;
         let traits = self.traits(attributes);
@@ -350,5 +369,26 @@ mod tests {
             .collect();
         let plain = RecordBatch::try_new(schema::file_schema(), plain).unwrap();
         assert_eq!(extract_spans(&plain, &mut cache).unwrap(), spans);
+    }
+
+    /// Scenario: 2,000 names and processes of 32 KiB, each another, and a name whose 1,024th byte is within a character.
+    /// Guarantees: names are as long as is told at most, whole characters; processes stay apart by all that they say; what is kept to be
+    /// shared stays within its bytes.
+    #[test]
+    fn long_texts_take_bounded_memory() {
+        let mut cache = ResourceCache::default();
+        let mut processes = HashSet::default();
+        for number in 0..2_000 {
+            let long = format!("{number:04}{}", "x".repeat(32 << 10));
+            assert_eq!(cache.text(&long).len(), NAME_BYTES_MAX);
+            let attributes = format!(r#"{{"a":"{}","host.name":"h{number}"}}"#, "x".repeat(32 << 10));
+            let process = cache.resource([Some("shop"), Some("v1"), None, None, Some(&attributes)]);
+            processes.insert(process);
+            let held: usize = cache.texts.iter().map(|text| text.len()).sum();
+            assert!(held == cache.bytes && held <= CACHED_BYTES_MAX, "{held} bytes");
+        }
+        assert_eq!(processes.len(), 2_000);
+        let cut = cache.text(&format!("{}é", "x".repeat(NAME_BYTES_MAX - 1)));
+        assert_eq!(&*cut, "x".repeat(NAME_BYTES_MAX - 1));
     }
 }
