@@ -1,8 +1,8 @@
 //! Labelled cases as OTLP: encoded, decoded by the collector's own decoder, and followed by the correlation engine.
 //!
-//! Everything was deployed at the instant of the fault: all services go from v1 to v2 at once, as on a release train. That
-//! is harder than one at a time, and it is what an engine sees that has to find its deployments itself. Traces come in as they
-//! ended; the clock is turned by hand and the engine looks every ten seconds.
+//! At the instant of the fault all services go from v1 to v2, as on a release train, or the faulty one and some innocents. Their releases
+//! are declared, or the engine has to find them itself, which is harder. Traces come in as they ended; the clock is turned by hand and the
+//! engine looks every ten seconds.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

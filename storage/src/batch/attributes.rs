@@ -154,8 +154,8 @@ impl AttributeColumns {
             }
         }
         if let Some(start) = raw_start {
-            let text = itoa::Buffer::new().format(start).to_owned();
-            footprint.text(self.append_entry(schema::RAW_START_KEY, schema::RAW_START_LETTER, Some(&text)));
+            let (key, letter) = (schema::RAW_START_KEY, schema::RAW_START_LETTER);
+            footprint.text(self.append_entry(key, letter, Some(&start.to_string())));
         }
         self.offsets.push(i32::try_from(self.keys.len()).unwrap_or(i32::MAX));
         if self.letters.bytes().any(|letter| letter != b's') {

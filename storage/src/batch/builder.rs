@@ -263,12 +263,12 @@ impl SpanBatchBuilder {
     }
 }
 
-/// A builder of ids of so many bytes.
 /// A start that neither its column nor end and duration tell: beyond 2^63-1, with the end before it.
 fn untold(start: u64, end: u64) -> Option<u64> {
     (i64::try_from(start).is_err() && end < start).then_some(start)
 }
 
+/// A builder of ids of so many bytes.
 fn ids(bytes: usize) -> BinaryBuilder {
     BinaryBuilder::with_capacity(BUILDER_ROWS, BUILDER_ROWS.saturating_mul(bytes))
 }
